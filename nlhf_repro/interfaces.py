@@ -272,3 +272,61 @@ class RowRecord:
     regularization: float
     variants: Mapping[str, str]  # the settings that distinguish the row
     measured: Mapping[str, Array]  # seconds, peak_memory_mib: [seeds]
+
+
+# --- What training takes and gives ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How an algorithm is run; every field is a key of the `training` node.
+
+    face: exact applies the closed-form population update in NumPy; expected trains the model on the
+    enumerated expectation of the sampled loss; sampled draws responses and asks the oracle.
+    One iteration of the algorithm is one update. `record_points` updates, spaced evenly on a log scale
+    from 1 to `iterations` (0 and the last included), are recorded; as many as there are iterations: all.
+    """
+
+    face: Literal["exact", "expected", "sampled"]
+    iterations: int
+    record_points: int
+    average_iterate: bool  # record the mean of the policies played before each recorded update
+    groups_per_iteration: int  # response groups an iteration collects in every problem (sampled)
+    minibatch_size: int | None  # items of a gradient step in every problem; None takes all (sampled)
+    optimizer: Literal["sgd", "adam"]
+    learning_rate: float | None  # None: the rate that ties a gradient step to the exact update
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What training cost, per training problem, each in a unit of its own and exact.
+
+    comparisons: unordered pairs answered once, before any cache. ordered_passes: passes of a comparison
+    model over an ordered pair. preference_evaluations: products P @ policy (exact and expected faces).
+    """
+
+    problems: int = 0
+    comparisons: int = 0
+    ordered_passes: int = 0
+    scores: int = 0
+    paid_calls: int = 0
+    probability_answers: int = 0
+    bernoulli_answers: int = 0
+    preference_evaluations: int = 0
+    responses: int = 0
+    sampled_tokens: int = 0
+    trained_tokens: int = 0
+    unique_prompts: int = 0
+    gradient_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The recorded policies of one training run and what it had cost at each recorded update."""
+
+    updates: Array  # [points]
+    comparisons: Array  # [points], per problem
+    preference_evaluations: Array  # [points], per problem
+    last: Array  # [points, games, actions], normalized log-probabilities
+    average: Array | None  # [points, games, actions], normalized log-probabilities
+    ledger: Ledger
