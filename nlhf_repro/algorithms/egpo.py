@@ -8,16 +8,14 @@ from typing import Literal, final
 
 from nlhf_repro.interfaces import (
     Array,
-    Collect,
     ExactState,
-    Fit,
     FixedPoint,
     Game,
     Phase,
     Responder,
     Tie,
 )
-from nlhf_repro.losses import SquaredPair
+from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     check_step,
     mirror_step,
@@ -32,18 +30,18 @@ from nlhf_repro.updates import (
 class EGPO:
     """Extragradient: a half-step looks ahead, the full step uses its opponent; both start at pi_t.
 
-    Update: log pi_{t+1/2} = (1 - alpha tau) log pi_t + alpha tau log ref + alpha P(y > pi_t) + const,
-    and log pi_{t+1} is the same with P(y > pi_{t+1/2}); alpha = `step_size` (the paper's eta), tau =
-    `regularization` (its beta).
-    Loss of either half, of which it is one gradient step: E over pairs of uniform responses of
-    (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2, y'' from pi_t, then from pi_{t+1/2}.
+    Update: log pi_{t+1/2} = (1 - alpha tau) log pi_t + alpha tau log ref + alpha P(y > pi_t) +
+    const, and log pi_{t+1} is the same with P(y > pi_{t+1/2}); alpha = `step_size` (the paper's
+    eta), tau = `regularization` (its beta). Loss of either half, of which it is one gradient step:
+    E over pairs of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2,
+    y'' from pi_t, then from pi_{t+1/2}.
 
     Guarantee: the last iterate converges linearly to the regularized Nash. KL(pi*, pi_T) <=
     (1 - alpha tau)^T KL(pi*, ref) held in every game tried; the theorem's text was not available.
     One update evaluates preferences twice, which every count of queries includes.
 
-    Departures: uniform responses exist only where responses can be enumerated; the authors' language
-    models use temperature 2 and top-k 10 in their place.
+    Departures: uniform responses exist only where responses can be enumerated; the authors'
+    language models use temperature 2 and top-k 10 in their place.
     """
 
     step_size: float
@@ -87,29 +85,11 @@ class EGPO:
 
     def phases(self, iteration: int) -> Iterator[Phase]:
         """Two halves, each with fresh pairs and fresh opponents, both from the present policy."""
-        yield from self._half("current", produces="half_step")
-        yield from self._half("half_step", produces="current")
-
-    def _half(self, opponent: str, produces: str) -> Iterator[Phase]:
-        yield Collect(
-            "pairs",
-            Responder({"current": 1.0}, temperature=float("inf")),
-            2,
-            "against",
-            self.labels,
-            opponent=Responder({opponent: 1.0}),
-            opponents=1,
-        )
-        yield Fit(
-            data="pairs",
-            start="current",
-            produces=produces,
-            anchors={"reference": 1.0},
-            loss=SquaredPair(scale=1.0 / self.regularization),
-            gradient_steps=1,
-            optimizer="continued",
-        )
+        for opponent, produces in (("current", "half_step"), ("half_step", "current")):
+            yield from uniform_pair_step(
+                Responder({opponent: 1.0}), produces, self.regularization, self.labels
+            )
 
     def learning_rate(self, actions: int, update: int) -> float | None:
-        """alpha tau N / 4: the loss's gradient is (4 / N) (d - mean d), d = log-ratio - target."""
-        return self.step_size * self.regularization * actions / 4
+        """Of either half."""
+        return uniform_pair_learning_rate(self.step_size, self.regularization, actions)

@@ -35,19 +35,20 @@ FAITHFUL_DESIGNS = ("unfiltered", "all_pairs")
 class INPO:
     """Online mirror descent on the regularized preference game (Eq. 5), learned from pairs (Eq. 8).
 
-    Update: pi_{t+1} proportional to pi_t^(1 - alpha tau) ref^(alpha tau) exp(alpha P(y > pi_t)), with
-    alpha = `step_size` = 1 / eta of the paper and tau = `regularization` (0: "INPO without KL", MWU).
-    Loss: E over pairs from pi_t of (h - alpha (answer - 1/2))^2, where h is the gap over the pair of
-    log pi - alpha tau log ref - (1 - alpha tau) log pi_t.
+    Update: pi_{t+1} proportional to pi_t^(1 - alpha tau) ref^(alpha tau) exp(alpha P(y > pi_t)),
+    with alpha = `step_size` = 1 / eta of the paper and tau = `regularization` (0: "INPO without
+    KL", MWU). Loss: E over pairs from pi_t of (h - alpha (answer - 1/2))^2, where h is the gap over
+    the pair of log pi - alpha tau log ref - (1 - alpha tau) log pi_t.
 
-    Guarantee: with |log pi / ref| <= B and C = max(B tau, 1), the average iterate's regularized duality
-    gap is O(C sqrt(D / T)) (Theorem 3), and with eta_t = tau (t + 2) / 2 (`step_size: harmonic`) the
-    last iterate has KL(pi*, pi_T) <= 32 C^2 / (tau^2 (T + 1)) (Theorem 4), both for exact minimization.
+    Guarantee: with |log pi / ref| <= B and C = max(B tau, 1), the average iterate's regularized
+    duality gap is O(C sqrt(D / T)) (Theorem 3), and with eta_t = tau (t + 2) / 2 (`step_size:
+    harmonic`) the last iterate has KL(pi*, pi_T) <= 32 C^2 / (tau^2 (T + 1)) (Theorem 4), both for
+    exact minimization.
 
     Departures: the paper's experiments select pairs by a tournament of 8 responses; these are not
     independent draws from pi_t, so Proposition 6 does not hold for them and the default here is its
-    Algorithm 1, two unfiltered responses. `labels: probability` uses P itself in place of a draw of it:
-    the same expected gradient with less variance.
+    Algorithm 1, two unfiltered responses. `labels: probability` uses P itself in place of a draw of
+    it: the same expected gradient with less variance.
     """
 
     step_size: StepSize
@@ -74,7 +75,7 @@ class INPO:
 
     @property
     def tie(self) -> Tie:
-        """Minimiser for independent pairs (Propositions 3 and 6); none for selected ones."""
+        """Minimiser for independent pairs (Proposition 6); none for selected ones."""
         if self.design in FAITHFUL_DESIGNS:
             return Tie("minimiser")
         return Tie("none", f"pairs selected by {self.design} are not independent draws from pi_t")

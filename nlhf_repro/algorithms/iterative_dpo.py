@@ -33,17 +33,17 @@ MAXIMUM_NEWTON_STEPS = 200
 class IterativeDPO:
     """DPO's logistic loss on fresh pairs of the current policy, iteration by iteration.
 
-    Loss: E over pairs from pi_t of -log sigmoid(beta * gap of log pi / anchor) on the preferred side;
-    beta = `regularization`. The anchor is the reference (`anchor: reference`, the paper) or pi_t
-    (`anchor: previous`, the released scripts, which do not do what the paper says).
-    Update: the minimiser of the expected loss, found by damped Newton.
+    Loss: E over pairs from pi_t of -log sigmoid(beta * gap of log pi / anchor) on the preferred
+    side; beta = `regularization`. The anchor is the reference (`anchor: reference`, the paper) or
+    pi_t (`anchor: previous`, the released scripts, which do not do what the paper says). Update:
+    the minimiser of the expected loss, found by damped Newton.
 
-    Guarantee: where preferences are Bradley-Terry and the anchor is the reference, one update reaches
-    pi proportional to ref exp(score / beta), whatever the policy that sampled the pairs. On other
-    preferences the minimiser depends on the sampling policy and nothing is proven.
+    Guarantee: where preferences are Bradley-Terry and the anchor is the reference, one update
+    reaches pi proportional to ref exp(score / beta), whatever the policy that sampled the pairs. On
+    other preferences the minimiser depends on the sampling policy and nothing is proven.
 
-    Departures: `labels: score` with `design: best_worst` is the paper's recipe (8 scores of a reward
-    model a prompt); the default asks the oracle for one comparison of two responses.
+    Departures: `labels: score` with `design: best_worst` is the paper's recipe (8 scores of a
+    reward model a prompt); the default asks the oracle for one comparison of two responses.
     """
 
     regularization: float
@@ -120,12 +120,14 @@ class IterativeDPO:
 def logistic_regression(preference_matrix: Array, policy: Array) -> Array:
     """The Bradley-Terry utilities u that fit P best when pairs are drawn from `policy`.
 
-    Minimises sum_{y != y'} pi(y) pi(y') [-P(y > y') log sigmoid(u_y - u_y')], the population loss of
-    DPO in u = beta log pi / anchor; [games, actions], mean 0 a game. Damped Newton in coordinates
-    scaled by the Hessian's diagonal, to a gradient of 1e-13 of a response's probability.
+    Minimises sum_{y != y'} pi(y) pi(y') [-P(y > y') log sigmoid(u_y - u_y')], the population loss
+    of DPO in u = beta log pi / anchor; [games, actions], mean 0 a game. Damped Newton in
+    coordinates scaled by the Hessian's diagonal, to a gradient of 1e-13 of a response's
+    probability.
 
     Raises:
-        ImpossibleSettingError: Where a preference is 0 or 1, so that the optimum lies at infinity, or
+        ImpossibleSettingError: Where a preference is 0 or 1, so that the optimum lies at infinity,
+        or
             where rounding keeps Newton from the tolerance (a policy close to one action).
     """
     off_diagonal = ~np.eye(policy.shape[-1], dtype=bool)

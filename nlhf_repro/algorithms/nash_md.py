@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from nlhf_repro.interfaces import (
-    Collect,
     ExactState,
-    Fit,
     FixedPoint,
     Game,
     ImpossibleSettingError,
@@ -17,7 +15,7 @@ from nlhf_repro.interfaces import (
     Responder,
     Tie,
 )
-from nlhf_repro.losses import SquaredPair
+from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     StepSize,
     check_step,
@@ -35,16 +33,15 @@ from nlhf_repro.updates import (
 class NashMD:
     """Mirror descent against the geometric mixture of the policy and the reference.
 
-    Update: log pi_{t+1} = (1 - alpha tau) log pi_t + alpha tau log ref + alpha P(y > mixture) + const,
-    mixture = pi_t^(1 - w) ref^w, alpha = `step_size`, tau = `regularization`; w = alpha tau where
-    `mixture_weight` is null, as in the paper.
-    Loss, of which the update is one gradient step: E over pairs of uniform responses of
-    (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2, y'' from the mixture (the form of the
-    EGPO simulations, arXiv:2503.08942).
+    Update: log pi_{t+1} = (1 - alpha tau) log pi_t + alpha tau log ref + alpha P(y > mixture) +
+    const, mixture = pi_t^(1 - w) ref^w, alpha = `step_size`, tau = `regularization`; w = alpha tau
+    where `mixture_weight` is null, as in the paper. Loss, of which the update is one gradient step:
+    E over pairs of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2,
+    y'' from the mixture (the form of the EGPO simulations, arXiv:2503.08942).
 
     Guarantee (Theorem 1): `step_size: harmonic` gives KL(pi*, pi_{T+1}) <= 8 / (tau^2 (T + 1)). A
-    constant step converges to the point whose opponent is its own mixture, near the regularized Nash,
-    not at it.
+    constant step converges to the point whose opponent is its own mixture, near the regularized
+    Nash, not at it.
 
     Departures: the sampled face is a regression with uniform pairs, not the paper's policy gradient
     (nash_md_pg). Uniform responses exist only where responses can be enumerated.
@@ -106,26 +103,10 @@ class NashMD:
     def phases(self, iteration: int) -> Iterator[Phase]:
         """Uniform pairs against a response of the mixture, then one gradient step."""
         share = self.mixture_share(iteration)
-        yield Collect(
-            "pairs",
-            Responder({"current": 1.0}, temperature=float("inf")),
-            2,
-            "against",
-            self.labels,
-            opponent=Responder({"current": 1.0 - share, "reference": share}),
-            opponents=1,
-        )
-        yield Fit(
-            data="pairs",
-            start="current",
-            produces="current",
-            anchors={"reference": 1.0},
-            loss=SquaredPair(scale=1.0 / self.regularization),
-            gradient_steps=1,
-            optimizer="continued",
-        )
+        mixture = Responder({"current": 1.0 - share, "reference": share})
+        yield from uniform_pair_step(mixture, "current", self.regularization, self.labels)
 
     def learning_rate(self, actions: int, update: int) -> float | None:
-        """alpha tau N / 4: the loss's gradient is (4 / N) (d - mean d), d = log-ratio - target."""
+        """Of the step at this update."""
         step = effective_step(self.step_size, self.regularization, update)
-        return step * self.regularization * actions / 4
+        return uniform_pair_learning_rate(step, self.regularization, actions)

@@ -38,8 +38,8 @@ class NashMDPG:
     Update: theta+ = theta + alpha N pi (A - pi.A), A = P(y > mixture) - tau log pi / ref, alpha =
     `step_size`, N the number of actions, so that at a uniform policy the step is that of Nash-MD.
 
-    Guarantee: none for the gradient form; its fixed point is the regularized best response to its own
-    mixture.
+    Guarantee: none for the gradient form; its fixed point is the regularized best response to its
+    own mixture.
 
     Departures: the mixture is of whole responses, as in the theory; the paper's language models mix
     token by token.
@@ -55,8 +55,8 @@ class NashMDPG:
         check_step("Nash-MD-PG", self.step_size, self.regularization)
         if not 0 <= self.mixture_weight <= 1:
             raise ImpossibleSettingError(
-                f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD-PG is outside [0, 1]: "
-                "set it inside."
+                f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD-PG is outside "
+                "[0, 1]: set it inside."
             )
 
     @property
@@ -117,5 +117,5 @@ class NashMDPG:
         )
 
     def learning_rate(self, actions: int, update: int) -> float | None:
-        """alpha N: the expected loss's gradient is -pi (A - pi.A)."""
+        """The rate alpha N: the expected loss's gradient is -pi (A - pi.A)."""
         return self.step_size * actions

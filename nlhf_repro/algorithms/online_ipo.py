@@ -8,6 +8,7 @@ from typing import Literal, final
 
 from nlhf_repro.interfaces import Collect, ExactState, Fit, FixedPoint, Game, Phase, Responder, Tie
 from nlhf_repro.losses import SquaredPair
+from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     check_step,
     mirror_step,
@@ -23,21 +24,20 @@ from nlhf_repro.updates import (
 class OnlineIPO:
     """IPO's loss on pairs from the current policy, one gradient step for every resampling.
 
-    `form: on_policy` (the paper's; "Online IPO 2" of arXiv:2503.08942): E over pairs from pi, sampling
-    without gradient, of (gap of log pi / ref - (answer - 1/2) / tau)^2. The gradient step is
-    theta+ = theta + alpha N pi (A - pi.A), A = P(y > pi) - tau log pi / ref.
-    `form: uniform` ("Online IPO 1 (OMD)"): uniform pairs against a response of pi. The gradient step is
-    theta+ = (1 - alpha tau) theta + alpha tau log ref + alpha P(y > pi): the same population update as
-    INPO's, so the two never stand side by side as different results.
-    alpha = `step_size`, tau = `regularization`, N the number of actions: at a uniform policy both forms
-    take the same step.
+    `form: on_policy` (the paper's; "Online IPO 2" of arXiv:2503.08942): E over pairs from pi,
+    sampling without gradient, of (gap of log pi / ref - (answer - 1/2) / tau)^2. The gradient step
+    is theta+ = theta + alpha N pi (A - pi.A), A = P(y > pi) - tau log pi / ref. `form: uniform`
+    ("Online IPO 1 (OMD)"): uniform pairs against a response of pi. The gradient step is theta+ = (1
+    - alpha tau) theta + alpha tau log ref + alpha P(y > pi): the same population update as INPO's,
+    so the two never stand side by side as different results. alpha = `step_size`, tau =
+    `regularization`, N the number of actions: at a uniform policy both forms take the same step.
 
-    Guarantee (abstract): its self-play stationary point is the regularized Nash equilibrium. No rate is
-    known to us for constant steps, and large ones cycle.
+    Guarantee (abstract): its self-play stationary point is the regularized Nash equilibrium. No
+    rate is known to us for constant steps, and large ones cycle.
 
     Departures: the paper's body was not available; the forms follow ONPO's restatement
-    (arXiv:2502.16852) and the EGPO simulations. `labels: probability` in place of a draw has the same
-    expected gradient.
+    (arXiv:2502.16852) and the EGPO simulations. `labels: probability` in place of a draw has the
+    same expected gradient.
     """
 
     step_size: float
@@ -86,12 +86,9 @@ class OnlineIPO:
         """Pairs from the current policy (or uniform against it), then one gradient step."""
         current = Responder({"current": 1.0})
         if self.form == "uniform":
-            uniform = Responder({"current": 1.0}, temperature=float("inf"))
-            yield Collect(
-                "pairs", uniform, 2, "against", self.labels, opponent=current, opponents=1
-            )
-        else:
-            yield Collect("pairs", current, 2, "unfiltered", self.labels)
+            yield from uniform_pair_step(current, "current", self.regularization, self.labels)
+            return
+        yield Collect("pairs", current, 2, "unfiltered", self.labels)
         yield Fit(
             data="pairs",
             start="current",
@@ -103,5 +100,5 @@ class OnlineIPO:
         )
 
     def learning_rate(self, actions: int, update: int) -> float | None:
-        """alpha tau N / 4, for both forms."""
-        return self.step_size * self.regularization * actions / 4
+        """The same in both forms."""
+        return uniform_pair_learning_rate(self.step_size, self.regularization, actions)

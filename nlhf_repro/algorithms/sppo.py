@@ -31,20 +31,22 @@ class SPPO:
     """Multiplicative weights on the unregularized game (Eq. 4.3), learned response by response.
 
     Update, `normalizer: exact`: pi_{t+1} proportional to pi_t exp(alpha P(y > pi_t)), alpha =
-    `step_size` = eta of the paper. Loss (Eq. 4.7): E_{y ~ pi_t} of
-    (log pi / pi_t - alpha (win rate - 1/2))^2, which puts 1/2 in the place of the normalizer's
-    logarithm; `normalizer: half` is the exact minimiser of that loss over normalized policies. The two
-    agree to O(alpha^3) and part at the papers' alpha of 1000.
+    `step_size` = eta of the paper. Loss (Eq. 4.7): E_{y ~ pi_t} of (log pi / pi_t - alpha (win rate
+    - 1/2))^2, which puts 1/2 in the place of the normalizer's logarithm; `normalizer: half` is the
+    exact minimiser of that loss over normalized policies. The two agree to O(alpha^3) and part at
+    the papers' alpha of 1000.
 
     Guarantee: with alpha of order 1 / sqrt(T) the average iterate's duality gap is O(1 / sqrt(T))
     (Theorem 4.1, exact normalizer). The last iterate cycles on cyclic games.
 
-    `responses` K counts the opponents of a response besides itself, so K + 1 responses are drawn and
-    K (K + 1) / 2 comparisons asked; K = 1 is Eq. 4.12. `self_comparison: true` is the released code:
-    K responses, the win rate includes the response against itself at 1/2, and K = 1 cannot move.
+    `responses` K counts the opponents of a response besides itself, so K + 1 responses are drawn
+    and K (K + 1) / 2 comparisons asked; K = 1 is Eq. 4.12. `self_comparison: true` is the released
+    code: K responses, the win rate includes the response against itself at 1/2, and K = 1 cannot
+    move.
 
-    Departures: the paper trains on the best and worst of its five responses; here all are trained on,
-    which is what the loss is derived for. The loss is a mean over responses (the paper's is a sum).
+    Departures: the paper trains on the best and worst of its five responses; here all are trained
+    on, which is what the loss is derived for. The loss is a mean over responses (the paper's is a
+    sum).
     """
 
     step_size: float
@@ -137,9 +139,9 @@ class SPPO:
 def half_normalized_log_ratio(policy: Array, target: Array) -> Array:
     """The log-ratio r that minimises E_policy[(r - target)^2] subject to E_policy[exp(r)] = 1.
 
-    Stationarity is r + m exp(r) = target with one multiplier m >= 0 a game (E_policy[target] = 0 makes
-    E_policy[exp(target)] >= 1), so r = target - omega(log m + target), omega the Wright function. log m
-    is found by bisection to the last bit; [games, actions].
+    Stationarity is r + m exp(r) = target with one multiplier m >= 0 a game (E_policy[target] = 0
+    makes E_policy[exp(target)] >= 1), so r = target - omega(log m + target), omega the Wright
+    function. log m is found by bisection to the last bit; [games, actions].
     """
     low = np.full((*policy.shape[:-1], 1), -800.0)
     high = np.maximum(target.max(axis=-1, keepdims=True), 0.0) + 2.0
