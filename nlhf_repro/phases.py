@@ -15,10 +15,11 @@ def uniform_pair_step(
 ) -> Iterator[Phase]:
     """One gradient step from `current` on uniform pairs that meet a response of the opponent.
 
-    Loss: E of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2, y and y' uniform, y'' from
-    the opponent. Two comparisons and three responses a group. For a softmax policy over N actions its
-    gradient is (4 / N) (d - mean d), d = log pi / ref - P(. > opponent) / tau ("Online IPO 1" of the
-    simulations of arXiv:2503.08942), so that plain gradient descent is online mirror descent.
+    Loss: E of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2, y and y' uniform, y''
+    from the opponent. Two comparisons and three responses a group. For a softmax policy over N
+    actions its gradient is (4 / N) (d - mean d), d = log pi / ref - P(. > opponent) / tau ("Online
+    IPO 1" of the simulations of arXiv:2503.08942), so that plain gradient descent is online mirror
+    descent.
     """
     yield Collect("pairs", UNIFORM, 2, "against", labels, opponent=opponent, opponents=1)
     yield Fit(

@@ -1,0 +1,1 @@
+"""Stages, their store, the one training loop, cells and records."""
