@@ -91,7 +91,7 @@ def check_settings(
 
 
 def recorded_updates(iterations: int, points: int) -> list[int]:
-    """0, then about `points` updates evenly spaced on a log scale from 1 to `iterations`, ascending.
+    """0, then about `points` updates evenly spaced on a log scale up to `iterations`.
 
     All of them where `points` reaches `iterations`.
     """
