@@ -1,14 +1,15 @@
 """The nouns of the project, as frozen records and protocols; imports nothing of the package.
 
-Shapes are written behind the fields. `problems` counts training problems that share no weights: every
-game of a tabular batch is one, a language model is a single one. `points` counts the recorded updates.
+Shapes are written behind the fields. `problems` counts training problems that share no weights:
+every game of a tabular batch is one, a language model is a single one. `points` counts the recorded
+updates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 LabelKind = Literal["probability", "bernoulli", "score"]
 FixedPoint = Literal[
-    "regularized_nash", "nash", "near_regularized_nash", "bradley_terry_optimum", "reference", "none"
+    "regularized_nash",
+    "nash",
+    "mixture_point",
+    "best_response_to_reference",
+    "bradley_terry_optimum",
+    "start",
+    "none",
 ]
 TieKind = Literal["minimiser", "gradient_step", "identity", "none"]
 
@@ -57,7 +64,8 @@ class ExactState:
     """What an exact (population) update maps to its successor.
 
     `log_policy` is defined up to a constant per game; `policy` is its softmax.
-    `memory` holds what an algorithm carries besides: a moving anchor, the previous reward, other players.
+    `memory` holds what an algorithm carries besides: a moving anchor, the previous reward, other
+    players.
     """
 
     log_policy: Array  # [games, actions]
@@ -71,8 +79,8 @@ class Tie:
     """How the sampled face belongs to the exact one.
 
     minimiser: the exact update is the minimiser of the expected sampled loss.
-    gradient_step: the exact update is one plain gradient step on the expected sampled loss of a softmax
-    policy, with learning rate `learning_rate(actions)` of the algorithm.
+    gradient_step: the exact update is one plain gradient step on the expected sampled loss of a
+    softmax policy, at the rate `learning_rate(actions, update)` of the algorithm.
     identity: both faces leave the policy as it is. none: `reason` says why there is no tie.
     """
 
@@ -80,13 +88,14 @@ class Tie:
     reason: str = ""
 
 
-# --- The phases of an iteration ---------------------------------------------------------------------
+# --- The phases of an iteration ---
 
 
 @dataclass(frozen=True)
 class Responder:
-    """Who responds: the geometric mixture of named policies, log pi = (sum_i w_i log pi_i) / temperature.
+    """Who responds: the geometric mixture of named policies.
 
+    log pi = (sum_i w_i log pi_i) / temperature, normalized.
     An infinite temperature is the uniform policy; it exists only where responses can be enumerated.
     """
 
@@ -101,9 +110,10 @@ class Collect:
     design, with K = `responses`:
       unfiltered     K = 2 independent responses, one comparison, one pair.
       all_pairs      all K(K-1)/2 comparisons, all pairs.
-      best_worst     all K(K-1)/2 comparisons (or K scores); the best and the worst, labelled as preferred.
-      tournament     K = 8: a knock-out among winners and one among losers, then the final; 11 comparisons;
-                     the pair is kept only if the winner's side wins.
+      best_worst     all K(K-1)/2 comparisons (or K scores); the best and the worst, labelled as
+      preferred.
+      tournament     K = 8: a knock-out among winners and one among losers, then the final; 11
+                     comparisons; the pair is kept only if the winner's side wins.
       win_rate       all K(K-1)/2 comparisons; every response with its mean over the others
                      (over the others and itself, at 1/2, with `self_comparison`).
       against        K = 2 (pairs) or 1 (points): each response meets `opponents` fresh responses of
@@ -144,10 +154,10 @@ class PointLoss(Protocol):
 class Fit:
     """Train `start` on `data` and keep the result as `produces`.
 
-    The loss sees log-ratios to the anchors: log pi - sum_i weight_i log anchor_i, where the anchors are the
-    policies of those names as they stand when the phase begins.
-    `gradient_steps` None solves to convergence. `optimizer` continued keeps moments from the policy that
-    training starts from; fresh starts at zero.
+    The loss sees log-ratios to the anchors: log pi - sum_i weight_i log anchor_i, where the anchors
+    are the policies of those names as they stand when the phase begins.
+    `gradient_steps` None solves to convergence. `optimizer` continued keeps moments from the policy
+    that training starts from; fresh starts at zero.
     """
 
     data: str
@@ -161,7 +171,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Advance:
-    """`target` becomes `source`; with share < 1, the average (1 - share) target + share source of weights."""
+    """`target` becomes `source`, or (1 - share) target + share source of their weights."""
 
     target: str
     source: str
@@ -175,8 +185,8 @@ Phase = Collect | Fit | Advance
 class Algorithm(Protocol):
     """An algorithm: an exact face on games, a sampled face as phases, and what ties the two.
 
-    The policies an algorithm names in its phases start as copies of the reference policy: `current` is the
-    one that is reported, `reference` the reference; any other name may be used.
+    The policies an algorithm names in its phases start as copies of the reference policy: `current`
+    is the one that is reported, `reference` the reference; any other name may be used.
     """
 
     regularization: float
@@ -208,19 +218,79 @@ class Algorithm(Protocol):
         """The phases of one sampled iteration, counted from 0."""
         ...
 
-    def learning_rate(self, actions: int) -> float | None:
-        """The rate at which a gradient step is the exact update (tie `gradient_step`), else None."""
+    def learning_rate(self, actions: int, update: int) -> float | None:
+        """The rate at which a gradient step is the exact update, None for other ties."""
         ...
 
 
-# --- Oracles, benchmarks ----------------------------------------------------------------------------
+# --- Models, oracles, benchmarks
+# ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A policy's weights and its optimizer's state, detached from the policy that trains on."""
+
+    parameters: Mapping[str, torch.Tensor]
+    optimizer_state: Mapping[str, Any]
+
+
+class TrainablePolicy(Protocol):
+    """A policy that the training loop samples from, scores with and trains.
+
+    `prompts` and responses are integer tensors [problems, items]; a response is an action of a
+    game.
+    """
+
+    problems: int
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The weights that are trained."""
+        ...
+
+    def log_prob(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of responses under the present weights, differentiable."""
+        ...
+
+    def frozen_log_prob(
+        self, snapshot: Snapshot, prompts: torch.Tensor, responses: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-probabilities under a snapshot, without gradient."""
+        ...
+
+    def sample(
+        self,
+        mixture: Sequence[tuple[Snapshot, float]],
+        temperature: float,
+        prompts: torch.Tensor,
+        responses: int,
+        generator: np.random.Generator,
+    ) -> torch.Tensor:
+        """Independent responses [problems, items, responses] of a geometric mixture."""
+        ...
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Make the snapshot's weights the present ones."""
+        ...
+
+    def snapshot(self, optimizer_state: Mapping[str, Any]) -> Snapshot:
+        """A copy of the present weights."""
+        ...
+
+
+class Model(Protocol):
+    """A configured kind of policy."""
+
+    def build(self, game: Game, generator: np.random.Generator) -> TrainablePolicy:
+        """A policy for these games that starts at their reference policy."""
+        ...
 
 
 class GameFamily(Protocol):
     """Where games come from: a configured family that draws a batch of them."""
 
     def game(self, world: int) -> Game:
-        """The batch that belongs to this world seed; the same for every algorithm and training seed."""
+        """The batch of this world seed; the same for every algorithm and training seed."""
         ...
 
 
@@ -238,6 +308,14 @@ class PreferenceOracle(Protocol):
         ...
 
 
+class OracleWrapper(Protocol):
+    """A configured change of another oracle's answers."""
+
+    def wrap(self, oracle: PreferenceOracle) -> PreferenceOracle:
+        """The changed oracle."""
+        ...
+
+
 class Benchmark(Protocol):
     """Scores a trajectory of policies on a batch of games, one value an item."""
 
@@ -248,15 +326,16 @@ class Benchmark(Protocol):
         ...
 
 
-# --- What tables read -------------------------------------------------------------------------------
+# --- What tables read
+# -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class RowRecord:
     """The finished runs of one row of an experiment.
 
-    `values["duality_gap/last"]` holds a benchmark's values of an iterate. Missing seeds are declared runs
-    that have not finished; `failed` maps a failed seed to its error.
+    `values["duality_gap/last"]` holds a benchmark's values of an iterate. Missing seeds are
+    declared runs that have not finished; `failed` maps a failed seed to its error.
     """
 
     label: str
@@ -274,7 +353,8 @@ class RowRecord:
     measured: Mapping[str, Array]  # seconds, peak_memory_mib: [seeds]
 
 
-# --- What training takes and gives ------------------------------------------------------------------
+# --- What training takes and gives
+# ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -283,8 +363,9 @@ class TrainingSettings:
 
     face: exact applies the closed-form population update in NumPy; expected trains the model on the
     enumerated expectation of the sampled loss; sampled draws responses and asks the oracle.
-    One iteration of the algorithm is one update. `record_points` updates, spaced evenly on a log scale
-    from 1 to `iterations` (0 and the last included), are recorded; as many as there are iterations: all.
+    One iteration of the algorithm is one update. `record_points` updates, spaced evenly on a log
+    scale from 1 to `iterations` (0 and the last included), are recorded; as many as there are
+    iterations: all.
     """
 
     face: Literal["exact", "expected", "sampled"]
@@ -292,7 +373,9 @@ class TrainingSettings:
     record_points: int
     average_iterate: bool  # record the mean of the policies played before each recorded update
     groups_per_iteration: int  # response groups an iteration collects in every problem (sampled)
-    minibatch_size: int | None  # items of a gradient step in every problem; None takes all (sampled)
+    minibatch_size: (
+        int | None
+    )  # items of a gradient step in every problem; None takes all (sampled)
     optimizer: Literal["sgd", "adam"]
     learning_rate: float | None  # None: the rate that ties a gradient step to the exact update
 
@@ -301,8 +384,9 @@ class TrainingSettings:
 class Ledger:
     """What training cost, per training problem, each in a unit of its own and exact.
 
-    comparisons: unordered pairs answered once, before any cache. ordered_passes: passes of a comparison
-    model over an ordered pair. preference_evaluations: products P @ policy (exact and expected faces).
+    comparisons: unordered pairs answered once, before any cache. ordered_passes: passes of a
+    comparison model over an ordered pair. preference_evaluations: products P @ policy (exact and
+    expected faces).
     """
 
     problems: int = 0

@@ -1,1 +1,1 @@
-"""Stages, their keys and their store, the cell that runs them, and the records that tables read."""
+"""Stages, their store, the one training loop, cells and records."""

@@ -1,0 +1,154 @@
+"""SPPO, self-play preference optimization (Wu et al., arXiv:2405.00675)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from scipy.special import wrightomega
+
+from nlhf_repro.interfaces import (
+    Array,
+    Collect,
+    ExactState,
+    Fit,
+    FixedPoint,
+    Game,
+    ImpossibleSettingError,
+    Phase,
+    Responder,
+    Tie,
+)
+from nlhf_repro.losses import SquaredPoint
+from nlhf_repro.updates import mirror_step, reference_state, softmax, win_rates
+
+
+@final
+@dataclass(frozen=True)
+class SPPO:
+    """Multiplicative weights on the unregularized game (Eq. 4.3), learned response by response.
+
+    Update, `normalizer: exact`: pi_{t+1} proportional to pi_t exp(alpha P(y > pi_t)), alpha =
+    `step_size` = eta of the paper. Loss (Eq. 4.7): E_{y ~ pi_t} of (log pi / pi_t - alpha (win rate
+    - 1/2))^2, which puts 1/2 in the place of the normalizer's logarithm; `normalizer: half` is the
+    exact minimiser of that loss over normalized policies. The two agree to O(alpha^3) and part at
+    the papers' alpha of 1000.
+
+    Guarantee: with alpha of order 1 / sqrt(T) the average iterate's duality gap is O(1 / sqrt(T))
+    (Theorem 4.1, exact normalizer). The last iterate cycles on cyclic games.
+
+    `responses` K counts the opponents of a response besides itself, so K + 1 responses are drawn
+    and K (K + 1) / 2 comparisons asked; K = 1 is Eq. 4.12. `self_comparison: true` is the released
+    code: K responses, the win rate includes the response against itself at 1/2, and K = 1 cannot
+    move.
+
+    Departures: the paper trains on the best and worst of its five responses; here all are trained
+    on, which is what the loss is derived for. The loss is a mean over responses (the paper's is a
+    sum).
+    """
+
+    step_size: float
+    responses: int
+    self_comparison: bool
+    labels: Literal["probability", "bernoulli"]
+    normalizer: Literal["exact", "half"]
+    gradient_steps: int | None
+    regularization: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.step_size <= 0:
+            raise ImpossibleSettingError(
+                f"algorithm.step_size = {self.step_size} of SPPO must be positive: set it above 0."
+            )
+        if self.responses < 1:
+            raise ImpossibleSettingError(
+                f"algorithm.responses = {self.responses} of SPPO must be at least 1: raise it."
+            )
+        if self.regularization != 0:
+            raise ImpossibleSettingError(
+                f"algorithm.regularization = {self.regularization} has no meaning for SPPO, which "
+                "plays the unregularized game: leave it at 0 or use algorithm=inpo."
+            )
+
+    @property
+    def fixed_point(self) -> FixedPoint:
+        """Every full-support Nash equilibrium, though the iterates need not approach it."""
+        return "nash"
+
+    @property
+    def tie(self) -> Tie:
+        """Minimiser with the constant 1/2; the exact normalizer is unknown to a sampled loss."""
+        if self.normalizer == "half":
+            return Tie("minimiser")
+        return Tie("none", "the sampled loss uses 1/2 for the logarithm of the normalizer")
+
+    @property
+    def preference_evaluations(self) -> int:
+        """One P @ pi_t."""
+        return 1
+
+    @property
+    def shrinkage(self) -> float:
+        """(K - 1) / K where the self-comparison pulls the win rate to 1/2, else 1."""
+        return (self.responses - 1) / self.responses if self.self_comparison else 1.0
+
+    def initial_state(self, game: Game) -> ExactState:
+        """The reference policy."""
+        return reference_state(game)
+
+    def exact_update(self, state: ExactState, game: Game) -> ExactState:
+        """The closed form (exact normalizer), or the minimiser of Eq. 4.7 (constant 1/2)."""
+        reward = self.shrinkage * (win_rates(game, state.policy) - 0.5)
+        if self.normalizer == "exact":
+            logits, policy = mirror_step(
+                state.log_policy, reward, game.log_reference, self.step_size, 0.0
+            )
+        else:
+            log_ratio = half_normalized_log_ratio(state.policy, self.step_size * reward)
+            logits, policy = softmax(state.log_policy + log_ratio)
+        return ExactState(logits, policy, state.updates + 1)
+
+    def phases(self, iteration: int) -> Iterator[Phase]:
+        """A group from pi_t with all its comparisons, then the regression anchored at pi_t."""
+        group = self.responses if self.self_comparison else self.responses + 1
+        yield Collect(
+            "responses",
+            Responder({"current": 1.0}),
+            group,
+            "win_rate",
+            self.labels,
+            self_comparison=self.self_comparison,
+        )
+        yield Fit(
+            data="responses",
+            start="current",
+            produces="current",
+            anchors={"current": 1.0},
+            loss=SquaredPoint(scale=self.step_size),
+            gradient_steps=self.gradient_steps,
+            optimizer="fresh",
+        )
+
+    def learning_rate(self, actions: int, update: int) -> float | None:
+        """None: the tie is the minimiser."""
+        return None
+
+
+def half_normalized_log_ratio(policy: Array, target: Array) -> Array:
+    """The log-ratio r that minimises E_policy[(r - target)^2] subject to E_policy[exp(r)] = 1.
+
+    Stationarity is r + m exp(r) = target with one multiplier m >= 0 a game (E_policy[target] = 0
+    makes E_policy[exp(target)] >= 1), so r = target - omega(log m + target), omega the Wright
+    function. log m is found by bisection to the last bit; [games, actions].
+    """
+    low = np.full((*policy.shape[:-1], 1), -800.0)
+    high = np.maximum(target.max(axis=-1, keepdims=True), 0.0) + 2.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        log_ratio = target - wrightomega(middle + target)
+        too_large = (policy * np.exp(log_ratio)).sum(axis=-1, keepdims=True) > 1.0
+        low, high = np.where(too_large, middle, low), np.where(too_large, high, middle)
+    result: Array = target - wrightomega(high + target)
+    return result

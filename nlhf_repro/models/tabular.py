@@ -1,0 +1,88 @@
+"""What tabular policies share: sampling and scoring by enumeration of the actions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call
+
+from nlhf_repro.interfaces import Snapshot
+
+
+class TabularPolicy(torch.nn.Module, ABC):
+    """A policy over the actions of a batch of games, in float64; no weight is shared between games.
+
+    A prompt is the index of a game, a response the index of an action.
+    """
+
+    def __init__(self, games: int) -> None:
+        super().__init__()
+        self.problems = games
+
+    @abstractmethod
+    def log_policy(self) -> torch.Tensor:
+        """Normalized log-probabilities of every action, [games, actions], differentiable."""
+
+    def forward(self) -> torch.Tensor:
+        """The same as `log_policy`."""
+        return self.log_policy()
+
+    def log_prob(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
+        """Log pi(response) at the present weights, of the shape of `responses`, differentiable."""
+        return self.log_policy()[prompts, responses]
+
+    def frozen_log_policy(self, snapshot: Snapshot) -> torch.Tensor:
+        """`log_policy` of a snapshot, without gradient, [games, actions]."""
+        with torch.no_grad():
+            table: torch.Tensor = functional_call(self, dict(snapshot.parameters), ())
+        return table
+
+    def frozen_log_prob(
+        self, snapshot: Snapshot, prompts: torch.Tensor, responses: torch.Tensor
+    ) -> torch.Tensor:
+        """Log pi(response) of a snapshot, without gradient."""
+        return self.frozen_log_policy(snapshot)[prompts, responses]
+
+    def mixture_log_policy(
+        self, mixture: Sequence[tuple[Snapshot, float]], temperature: float
+    ) -> torch.Tensor:
+        """Normalized log-probabilities of a geometric mixture of snapshots, [games, actions]."""
+        total = sum(weight * self.frozen_log_policy(snapshot) for snapshot, weight in mixture)
+        if not isinstance(total, torch.Tensor):
+            raise ValueError("a mixture needs at least one policy: name one in the responder.")
+        return torch.log_softmax(total / temperature, dim=-1)
+
+    def sample(
+        self,
+        mixture: Sequence[tuple[Snapshot, float]],
+        temperature: float,
+        prompts: torch.Tensor,
+        responses: int,
+        generator: np.random.Generator,
+    ) -> torch.Tensor:
+        """Independent responses [games, items, responses] by inverting the distribution.
+
+        Every prompt of a row must be the game of that row.
+        """
+        games, items = prompts.shape
+        cumulative = self.mixture_log_policy(mixture, temperature).exp().cumsum(dim=-1)
+        uniform = torch.from_numpy(generator.random((games, items * responses)))
+        # Rounding may leave the last sum below 1; scaling by it keeps every draw inside.
+        actions = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+        return actions.view(games, items, responses)
+
+    def snapshot(self, optimizer_state: Mapping[str, Any]) -> Snapshot:
+        """A copy of the weights and of the optimizer's state."""
+        parameters = {name: value.detach().clone() for name, value in self.named_parameters()}
+        return Snapshot(parameters, deepcopy(dict(optimizer_state)))
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Overwrite the present weights."""
+        with torch.no_grad():
+            for name, value in self.named_parameters():
+                value.copy_(snapshot.parameters[name])

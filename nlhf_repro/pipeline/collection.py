@@ -1,0 +1,203 @@
+"""Collecting labelled responses, by sampling or by enumerating the expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, final
+
+import numpy as np
+import torch
+
+from nlhf_repro.interfaces import (
+    Collect,
+    ImpossibleSettingError,
+    Ledger,
+    PreferenceOracle,
+    Responder,
+    Snapshot,
+    TrainablePolicy,
+)
+from nlhf_repro.models.tabular import TabularPolicy
+from nlhf_repro.pipeline.comparisons import (
+    PairData,
+    PointData,
+    PreferenceData,
+    against,
+    all_pairs,
+    best_worst,
+    comparisons_in_group,
+    tournament,
+    win_matrix,
+    win_rates,
+)
+
+Slots = Mapping[str, Snapshot]
+
+
+class Collector(Protocol):
+    """Turns a Collect phase into data and counts what that cost."""
+
+    ledger: Ledger
+
+    def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
+        """The data, or None where the budget does not pay for a single group."""
+        ...
+
+    def prompts(self, items: int) -> torch.Tensor:
+        """The prompts of the items of the data, [problems, items]."""
+        ...
+
+
+@final
+@dataclass
+class SamplingCollector:
+    """Draws `groups` groups of responses a problem and asks the oracle about them.
+
+    The number of groups is lowered to what the rest of `comparisons_budget` pays for: the
+    comparison that would exceed it is not asked.
+    """
+
+    policy: TrainablePolicy
+    oracle: PreferenceOracle
+    groups: int
+    comparisons_budget: int | None
+    generators: Callable[[str], np.random.Generator]
+    ledger: Ledger
+
+    def __post_init__(self) -> None:
+        self._responses = self.generators("responses")
+        self._opponents = self.generators("opponents")
+        self._answers = self.generators("answers")
+
+    def prompts(self, items: int) -> torch.Tensor:
+        """Every problem's own index."""
+        return torch.arange(self.policy.problems)[:, None].expand(-1, items)
+
+    def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
+        """Sampled and labelled data."""
+        groups = self._affordable(comparisons_in_group(phase))
+        if groups == 0:
+            return None
+        responses = self._sample(phase.candidate, slots, groups, phase.responses, self._responses)
+        if phase.design == "against":
+            if phase.opponent is None:
+                raise ImpossibleSettingError(
+                    f"the phase that collects {phase.into} has design against and no opponent."
+                )
+            opponents = self._sample(
+                phase.opponent, slots, groups, phase.opponents, self._opponents
+            )
+            data: PreferenceData = against(responses, opponents, self._ask(phase))
+        else:
+            data = self._among(phase, responses)
+        self._count(phase, groups)
+        return data
+
+    def _among(self, phase: Collect, responses: torch.Tensor) -> PreferenceData:
+        ask = self._ask(phase)
+        if phase.design == "win_rate":
+            return win_rates(responses, ask, phase.self_comparison)
+        if phase.design == "tournament":
+            return tournament(responses, ask)
+        if phase.design == "best_worst":
+            if phase.labels == "score":
+                prompts = self.prompts(responses.shape[1])[..., None]
+                return best_worst(responses, self.oracle.score(prompts, responses))
+            return best_worst(responses, win_matrix(responses, ask).sum(dim=-1))
+        return all_pairs(responses, ask)
+
+    def _affordable(self, cost: int) -> int:
+        if self.comparisons_budget is None or cost == 0:
+            return self.groups
+        return min(self.groups, (self.comparisons_budget - self.ledger.comparisons) // cost)
+
+    def _sample(
+        self,
+        responder: Responder,
+        slots: Slots,
+        groups: int,
+        responses: int,
+        generator: np.random.Generator,
+    ) -> torch.Tensor:
+        mixture = [(slots[name], weight) for name, weight in responder.mixture.items()]
+        return self.policy.sample(
+            mixture, responder.temperature, self.prompts(groups), responses, generator
+        )
+
+    def _ask(self, phase: Collect) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        def ask(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            extra = max(first.dim(), second.dim()) - 2
+            prompts = self.prompts(first.shape[1]).reshape(first.shape[0], -1, *([1] * extra))
+            probability = self.oracle.preference(prompts, first, second)
+            if phase.labels == "probability":
+                return probability
+            uniform = torch.from_numpy(self._answers.random(tuple(probability.shape)))
+            return (uniform < probability).to(probability.dtype)
+
+        return ask
+
+    def _count(self, phase: Collect, groups: int) -> None:
+        comparisons = groups * comparisons_in_group(phase)
+        ledger = self.ledger
+        bernoulli = comparisons if phase.labels == "bernoulli" else 0
+        self.ledger = replace(
+            ledger,
+            comparisons=ledger.comparisons + comparisons,
+            ordered_passes=ledger.ordered_passes + comparisons,
+            bernoulli_answers=ledger.bernoulli_answers + bernoulli,
+            probability_answers=ledger.probability_answers + comparisons - bernoulli,
+            scores=ledger.scores + (groups * phase.responses if phase.labels == "score" else 0),
+            responses=ledger.responses + groups * (phase.responses + phase.opponents),
+            unique_prompts=1,
+        )
+
+
+@final
+@dataclass
+class EnumeratingCollector:
+    """The expectation over responses and answers: every response or pair with its probability.
+
+    Exists for the designs whose items are independent draws of the candidate.
+    """
+
+    policy: TabularPolicy
+    preference_matrix: torch.Tensor  # [games, actions, actions]
+    ledger: Ledger
+
+    def prompts(self, items: int) -> torch.Tensor:
+        """Every game's own index."""
+        return torch.arange(self.policy.problems)[:, None].expand(-1, items)
+
+    def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
+        """All actions or all ordered pairs, with their probability as weight."""
+        candidate = self._probabilities(phase.candidate, slots)
+        opponent = (
+            candidate if phase.opponent is None else self._probabilities(phase.opponent, slots)
+        )
+        rates = torch.matmul(self.preference_matrix, opponent[..., None])[..., 0]
+        self.ledger = replace(
+            self.ledger, preference_evaluations=self.ledger.preference_evaluations + 1
+        )
+        games, actions = candidate.shape
+        if phase.design == "win_rate" or (phase.design == "against" and phase.responses == 1):
+            if phase.self_comparison:
+                rates = 0.5 + (rates - 0.5) * (phase.responses - 1) / phase.responses
+            every = torch.arange(actions).expand(games, -1)
+            return PointData(every, rates, candidate)
+        if phase.design not in ("unfiltered", "all_pairs", "against"):
+            raise ImpossibleSettingError(
+                f"training.face = expected cannot enumerate algorithm.design = {phase.design}, "
+                "whose pairs are selected: use training.face=sampled or an unfiltered design."
+            )
+        first, second = torch.cartesian_prod(torch.arange(actions), torch.arange(actions)).T
+        if phase.design == "against":
+            margin = rates[:, first] - rates[:, second]
+        else:
+            margin = self.preference_matrix[:, first, second] - 0.5
+        weight = candidate[:, first] * candidate[:, second]
+        return PairData(first.expand(games, -1), second.expand(games, -1), margin, weight)
+
+    def _probabilities(self, responder: Responder, slots: Slots) -> torch.Tensor:
+        mixture = [(slots[name], weight) for name, weight in responder.mixture.items()]
+        return self.policy.mixture_log_policy(mixture, responder.temperature).exp()

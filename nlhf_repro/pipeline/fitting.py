@@ -1,0 +1,192 @@
+"""Fitting a policy to labelled data: the loss of a phase, and how far it is minimized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, final
+
+import numpy as np
+import torch
+
+from nlhf_repro.interfaces import Fit, ImpossibleSettingError, PairLoss, PointLoss, Snapshot
+from nlhf_repro.interfaces import TrainablePolicy as Policy
+from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
+
+SOUGHT_GRADIENT, ACCEPTED_GRADIENT = 1e-12, 1e-6
+MAXIMUM_CONVERGENCE_STEPS = 10_000
+
+
+def anchored_log_prob(
+    policy: Policy,
+    anchors: Mapping[str, float],
+    slots: Mapping[str, Snapshot],
+    prompts: torch.Tensor,
+    responses: torch.Tensor,
+) -> torch.Tensor:
+    """sum_i weight_i log anchor_i(response), without gradient, of the shape of `responses`."""
+    total = torch.zeros(responses.shape, dtype=torch.float64)
+    for name, weight in anchors.items():
+        if weight:
+            total += weight * policy.frozen_log_prob(slots[name], prompts, responses)
+    return total
+
+
+@final
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a Fit phase on its data, with the anchors' log-probabilities computed once."""
+
+    policy: Policy
+    loss: PairLoss | PointLoss
+    data: PreferenceData
+    anchor: torch.Tensor  # [problems, items]: of the response, or of first minus second
+    prompts: torch.Tensor
+
+    def __call__(self, items: torch.Tensor | None = None) -> torch.Tensor:
+        """Sum over problems of the weighted mean over the items (all of them where None)."""
+        data = self.data if items is None else _take(self.data, items)
+        anchor = self.anchor if items is None else self.anchor.gather(1, items)
+        prompts = self.prompts if items is None else self.prompts.gather(1, items)
+        if isinstance(data, PairData):
+            gap = self.policy.log_prob(prompts, data.first) - self.policy.log_prob(
+                prompts, data.second
+            )
+            values = self._pair_loss()(gap - anchor, data.margin)
+        else:
+            log_prob = self.policy.log_prob(prompts, data.response)
+            values = self._point_loss().point(log_prob, log_prob - anchor, data.value)
+        total = data.weight.sum(dim=1)
+        weight = data.weight / torch.where(total > 0, total, torch.ones_like(total))[:, None]
+        return (weight * values).sum()
+
+    def _pair_loss(self) -> PairLoss:
+        if isinstance(self.loss, PointLoss):
+            raise ImpossibleSettingError(
+                f"{self.loss} is a loss of single responses, but its data are pairs."
+            )
+        return self.loss
+
+    def _point_loss(self) -> PointLoss:
+        if not isinstance(self.loss, PointLoss):
+            raise ImpossibleSettingError(
+                f"{self.loss} is a loss of pairs, but its data are single responses."
+            )
+        return self.loss
+
+
+def objective(
+    policy: Policy,
+    phase: Fit,
+    data: PreferenceData,
+    slots: Mapping[str, Snapshot],
+    prompts: torch.Tensor,
+) -> Objective:
+    """The objective of a phase whose anchors are the slots as they stand."""
+    if isinstance(data, PairData):
+        first = anchored_log_prob(policy, phase.anchors, slots, prompts, data.first)
+        anchor = first - anchored_log_prob(policy, phase.anchors, slots, prompts, data.second)
+    else:
+        anchor = anchored_log_prob(policy, phase.anchors, slots, prompts, data.response)
+    return Objective(policy, phase.loss, data, anchor, prompts)
+
+
+def _take(data: PreferenceData, items: torch.Tensor) -> PreferenceData:
+    return replace(data, **{f.name: getattr(data, f.name).gather(1, items) for f in fields(data)})
+
+
+def minibatches(
+    problems: int, items: int, size: int | None, generator: np.random.Generator
+) -> Iterator[torch.Tensor | None]:
+    """Endless minibatches [problems, size] of items; a fresh order for every pass and problem.
+
+    A pass ends with a smaller batch where `size` does not divide `items`. None, all items, where
+    `size` is None or not below `items`.
+    """
+    if size is None or size >= items:
+        while True:
+            yield None
+    while True:
+        order = torch.from_numpy(generator.random((problems, items)).argsort(axis=1))
+        yield from torch.split(order, size, dim=1)
+
+
+@final
+class Trainer:
+    """The optimizer over a policy's weights, and which snapshot it continues from."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        kind: Literal["sgd", "adam"],
+        minibatch_size: int | None,
+        generator: np.random.Generator,
+    ) -> None:
+        self.policy = policy
+        self.minibatch_size = minibatch_size
+        self.generator = generator
+        self.gradient_steps = 0
+        self._live: Snapshot | None = None
+        parameters = list(policy.parameters())
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.SGD(parameters, lr=1.0) if kind == "sgd" else torch.optim.Adam(parameters)
+        )
+        self._fresh = self.optimizer.state_dict()
+
+    def snapshot(self) -> Snapshot:
+        """The present weights with the optimizer's state."""
+        self._live = self.policy.snapshot(self.optimizer.state_dict())
+        return self._live
+
+    def fit(self, phase: Fit, start: Snapshot, loss: Objective, learning_rate: float) -> Snapshot:
+        """Train from `start` as far as the phase says."""
+        if start is not self._live:
+            self.policy.load(start)
+            self.optimizer.load_state_dict(dict(start.optimizer_state))
+        if phase.optimizer == "fresh":
+            self.optimizer.load_state_dict(self._fresh)
+        if phase.gradient_steps is None:
+            self._converge(loss)
+        else:
+            self._descend(loss, phase.gradient_steps, learning_rate)
+        return self.snapshot()
+
+    def _descend(self, loss: Objective, steps: int, learning_rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        problems, items = loss.prompts.shape
+        batches = minibatches(problems, items, self.minibatch_size, self.generator)
+        for _, batch in zip(range(steps), batches, strict=False):
+            self.optimizer.zero_grad()
+            loss(batch).backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        self.gradient_steps += steps
+
+    def _converge(self, loss: Objective) -> None:
+        """L-BFGS towards a gradient of 1e-12; above 1e-6 in any weight it is an error."""
+        parameters = list(self.policy.parameters())
+        solver = torch.optim.LBFGS(
+            parameters,
+            max_iter=MAXIMUM_CONVERGENCE_STEPS,
+            max_eval=2 * MAXIMUM_CONVERGENCE_STEPS,
+            tolerance_grad=SOUGHT_GRADIENT,
+            tolerance_change=0.0,
+            history_size=50,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> torch.Tensor:
+            solver.zero_grad()
+            value = loss()
+            value.backward()  # type: ignore[no-untyped-call]
+            self.gradient_steps += 1
+            return value
+
+        solver.step(closure)  # type: ignore[no-untyped-call]
+        closure()
+        worst = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
+        if not worst <= ACCEPTED_GRADIENT:
+            raise ImpossibleSettingError(
+                f"algorithm.gradient_steps = null did not converge: the gradient is still "
+                f"{worst:.1e} after {MAXIMUM_CONVERGENCE_STEPS} steps; set a number of steps."
+            )

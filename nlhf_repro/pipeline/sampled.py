@@ -1,0 +1,148 @@
+"""Running the phases of an algorithm: collect, fit, advance."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+import torch
+
+from nlhf_repro.interfaces import (
+    Advance,
+    Algorithm,
+    Array,
+    Collect,
+    Fit,
+    Game,
+    Ledger,
+    Model,
+    OracleWrapper,
+    PreferenceOracle,
+    Snapshot,
+    TrainingSettings,
+)
+from nlhf_repro.models.tabular import TabularPolicy
+from nlhf_repro.oracles.matrix import MatrixOracle
+from nlhf_repro.pipeline.collection import Collector, EnumeratingCollector, SamplingCollector
+from nlhf_repro.pipeline.comparisons import PreferenceData
+from nlhf_repro.pipeline.fitting import Trainer, objective
+
+if TYPE_CHECKING:
+    from nlhf_repro.pipeline.training import Generators
+
+
+def sampled_run(
+    algorithm: Algorithm,
+    model: Model,
+    game: Game,
+    seen: Game,
+    wrappers: Sequence[OracleWrapper],
+    settings: TrainingSettings,
+    comparisons_budget: int | None,
+    generators: Generators,
+) -> SampledRun:
+    """The run of the sampled face, or of the expected one, at the reference policy.
+
+    `seen` is the game with the preferences that the wrapped oracle answers with.
+    """
+    policy = model.build(game, generators("initialization"))
+    if not isinstance(policy, TabularPolicy):
+        raise TypeError(f"model {type(model).__name__} does not play games: use a tabular model.")
+    ledger = Ledger(problems=game.games)
+    collector: Collector
+    if settings.face == "expected":
+        matrix = torch.from_numpy(seen.preference_matrix.copy())
+        collector = EnumeratingCollector(policy, matrix, ledger)
+    else:
+        oracle: PreferenceOracle = MatrixOracle(game)
+        for wrapper in wrappers:
+            oracle = wrapper.wrap(oracle)
+        collector = SamplingCollector(
+            policy, oracle, settings.groups_per_iteration, comparisons_budget, generators, ledger
+        )
+    trainer = Trainer(
+        policy, settings.optimizer, settings.minibatch_size, generators("minibatches")
+    )
+    return SampledRun(algorithm, policy, collector, trainer, settings.learning_rate, game.actions)
+
+
+@final
+class SampledRun:
+    """Named policies, and what the phases do with them."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        policy: TabularPolicy,
+        collector: Collector,
+        trainer: Trainer,
+        learning_rate: float | None,
+        actions: int,
+    ) -> None:
+        self.algorithm = algorithm
+        self.tabular_policy = policy
+        self.collector = collector
+        self.trainer = trainer
+        self.learning_rate = learning_rate
+        self.actions = actions
+        self.updates = 0
+        start = trainer.snapshot()
+        self.slots = defaultdict(lambda: start, {"reference": start, "current": start})
+        self.data: dict[str, PreferenceData] = {}
+
+    def advance(self) -> bool:
+        """One iteration; False, with `current` as it was, where the budget does not pay for it."""
+        before = self.slots.copy()
+        for phase in self.algorithm.phases(self.updates):
+            if isinstance(phase, Collect):
+                data = self.collector.collect(phase, self.slots)
+                if data is None:
+                    self.slots = before
+                    return False
+                self.data[phase.into] = data
+            elif isinstance(phase, Fit):
+                self.slots[phase.produces] = self._fit(phase)
+            else:
+                self.slots[phase.target] = self._moved(phase)
+        self.updates += 1
+        return True
+
+    def _fit(self, phase: Fit) -> Snapshot:
+        data = self.data[phase.data]
+        prompts = self.collector.prompts(data.weight.shape[1])
+        loss = objective(self.tabular_policy, phase, data, self.slots, prompts)
+        rate = self.learning_rate
+        if rate is None:
+            rate = self.algorithm.learning_rate(self.actions, self.updates) or 0.0
+        return self.trainer.fit(phase, self.slots[phase.start], loss, rate)
+
+    def _moved(self, phase: Advance) -> Snapshot:
+        """The source, or the average of the target's and the source's weights."""
+        source = self.slots[phase.source]
+        if phase.share == 1.0:
+            return source
+        target = self.slots[phase.target]
+        averaged = {
+            name: (1.0 - phase.share) * target.parameters[name] + phase.share * weight
+            for name, weight in source.parameters.items()
+        }
+        return Snapshot(averaged, target.optimizer_state)
+
+    def count(self) -> Ledger:
+        """The cost so far."""
+        return replace(self.collector.ledger, gradient_steps=self.trainer.gradient_steps)
+
+    def policy(self) -> Array:
+        """Present probabilities, [games, actions]."""
+        table: Array = self._table().exp().numpy()
+        return table
+
+    def log_policy(self) -> Array:
+        """Present normalized log-probabilities, [games, actions]."""
+        table: Array = self._table().numpy()
+        return table
+
+    def _table(self) -> torch.Tensor:
+        return self.tabular_policy.frozen_log_policy(self.slots["current"])
