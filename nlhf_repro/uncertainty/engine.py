@@ -15,6 +15,10 @@ estimand is the mean over further seeds and further clusters. Then, all variance
 
 with a t interval. Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over seeds is
 no substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
+
+Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from one random
+matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a difference of
+independent seeds at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data, 200 clusters).
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ class Inference:
     upper: float
     confidence: float  # in (0, 1)
     level: Level  # checkpoint: says nothing about another training run of the algorithm
+    note: str  # what a table has to print beside the number; empty where there is nothing to say
     clusters: int
     # Variances of one run on one cluster, truncated at 0. With one seed the cluster variance contains
     # the noise, and the others are NaN (the seed variance is 0 where training draws nothing at random).
@@ -60,15 +65,6 @@ class Inference:
     seed_standard_deviation: float
     seed_standard_deviation_lower: float
     seed_standard_deviation_upper: float
-
-    @property
-    def note(self) -> str:
-        """What a table has to print beside the number; empty where there is nothing to say."""
-        if self.clusters == 1:
-            return "not estimable: a single cluster"
-        if self.level == "checkpoint":
-            return "checkpoint level: no training variance"
-        return ""
 
 
 @final
@@ -223,6 +219,7 @@ def _moments(
         upper=center + half,
         confidence=confidence,
         level="algorithm" if known else "checkpoint",
+        note=_note(clusters, random, known),
         clusters=clusters,
         seed_variance=seed,
         cluster_variance=_floored(
@@ -246,9 +243,12 @@ def _variance(column_variance: float, clusters: int, runs: Sequence[_Runs]) -> t
     if seed == 0:
         return prompt, clusters - 1.0
     variance = prompt + seed
-    freedom = variance**2 / (
-        sum(part**2 / (side.seeds - 1) for part, side in zip(by_side, runs, strict=True))
-        + prompt**2 / (clusters - 1)
+    freedom = 1 / (
+        sum(
+            (part / variance) ** 2 / (side.seeds - 1)
+            for part, side in zip(by_side, runs, strict=True)
+        )
+        + (prompt / variance) ** 2 / (clusters - 1)
     )
     return variance, max(min(clusters, *(side.seeds for side in runs)) - 1.0, freedom)
 
@@ -263,10 +263,20 @@ def _seed_variance(
     noise = sum(side.interaction for side in runs) / clusters
     if total == 0 or clusters == 1:
         return _floored(total), _floored(total), _floored(total)
-    freedom = total**2 / sum(side.row_variance**2 / (side.seeds - 1) for side in runs)
+    freedom = 1 / sum((side.row_variance / total) ** 2 / (side.seeds - 1) for side in runs)
     tails = special.chdtri(freedom, [(1 - confidence) / 2, (1 + confidence) / 2])
     low, high = freedom * total / tails
     return _floored(total - noise), _floored(low - noise), _floored(high - noise)
+
+
+def _note(clusters: int, runs: Sequence[_Runs], known: bool) -> str:
+    if clusters == 1:
+        return "not estimable: a single cluster"
+    if not known:
+        return "checkpoint level: no training variance"
+    if [side.seeds for side in runs] == [2]:
+        return "two seeds: a nominal 95 % interval may cover as little as 87 %"
+    return ""
 
 
 def _floored(variance: float) -> float:
