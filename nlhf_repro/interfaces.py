@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 LabelKind = Literal["probability", "bernoulli", "score"]
 FixedPoint = Literal[
-    "regularized_nash", "nash", "near_regularized_nash", "bradley_terry_optimum", "reference", "none"
+    "regularized_nash",
+    "nash",
+    "near_regularized_nash",
+    "bradley_terry_optimum",
+    "reference",
+    "none",
 ]
 TieKind = Literal["minimiser", "gradient_step", "identity", "none"]
 
@@ -292,7 +297,9 @@ class TrainingSettings:
     record_points: int
     average_iterate: bool  # record the mean of the policies played before each recorded update
     groups_per_iteration: int  # response groups an iteration collects in every problem (sampled)
-    minibatch_size: int | None  # items of a gradient step in every problem; None takes all (sampled)
+    minibatch_size: (
+        int | None
+    )  # items of a gradient step in every problem; None takes all (sampled)
     optimizer: Literal["sgd", "adam"]
     learning_rate: float | None  # None: the rate that ties a gradient step to the exact update
 
