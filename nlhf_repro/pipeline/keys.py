@@ -52,7 +52,7 @@ def train_key(config: Config) -> str:
             "settings": settings,
             "world": config["world"],
             "seed": None if is_deterministic(config) else seed_factors(config),
-            **_environment(settings, torch=not is_deterministic(config)),
+            **_environment(settings, torch=_needs_torch(config)),
         }
     )
 
@@ -81,6 +81,10 @@ def cell_key(config: Config) -> str:
     """The key of a cell: of its training and of all of its scores."""
     evaluations = {name: evaluation_key(config, name) for name in config["benchmark"]}
     return digest({"train": train_key(config), "evaluate": evaluations})
+
+
+def _needs_torch(config: Config) -> bool:
+    return not is_deterministic(config) or bool(config["oracle_wrapper"])
 
 
 def _environment(settings: Config, torch: bool) -> dict[str, Any]:

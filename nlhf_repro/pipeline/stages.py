@@ -14,13 +14,13 @@ import numpy as np
 from nlhf_repro.interfaces import (
     Array,
     Game,
-    ImpossibleSettingError,
     Ledger,
-    PreferenceOracle,
     TrainingSettings,
     Trajectory,
 )
+from nlhf_repro.pipeline.measured import PeakMemory
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.training import train
 from nlhf_repro.seeds import generator_for
 
 Config = Mapping[str, Any]
@@ -29,8 +29,6 @@ ITERATES = ("last", "average")
 
 def train_stage(config: Config, factors: tuple[str | int, ...], folder: Path) -> None:
     """Train as configured; write trajectory.npz, ledger.json and the measured measured.json."""
-    from nlhf_repro.pipeline.training import train
-
     settings = TrainingSettings(**config["training"])
     game = game_of(config)
     start = time.perf_counter()
@@ -38,8 +36,8 @@ def train_stage(config: Config, factors: tuple[str | int, ...], folder: Path) ->
         trajectory = train(
             build(config["algorithm"]),
             build(config["model"]),
-            _oracle(config, game, settings.face),
             game,
+            [build(node) for node in config["oracle_wrapper"].values()],
             settings,
             config["budget"]["comparisons"],
             generators(factors),
@@ -90,7 +88,7 @@ def check_scores(values: Array, name: str, iterate: str, updates: Array) -> None
         point, item = (int(index) for index in broken[0])
         raise FloatingPointError(
             f"{name} of the {iterate} iterate is {values[point, item]} at update "
-            f"{updates[point]:g} of game {item}: training diverged; lower the step size."
+            f"{updates[point]:g} of game {item}: the policy diverged or lost actions; lower the step size."
         )
 
 
@@ -111,24 +109,6 @@ def load_trajectory(folder: Path) -> Trajectory:
     ledger = Ledger(**json.loads((folder / "ledger.json").read_text()))
     with np.load(folder / "trajectory.npz") as arrays:
         return Trajectory(**{"average": None, **arrays}, ledger=ledger)
-
-
-def _oracle(config: Config, game: Game, face: str) -> PreferenceOracle | None:
-    """The wrapped oracle; none on the exact face, which reads the game itself."""
-    wrappers = config["oracle_wrapper"]
-    if face == "exact":
-        if wrappers:
-            raise ImpossibleSettingError(
-                f"oracle_wrapper={sorted(wrappers)} has no effect on training.face=exact, which reads the "
-                "preference matrix itself: drop the wrapper, or train with face=expected or sampled."
-            )
-        return None
-    from nlhf_repro.oracles.matrix import MatrixOracle
-
-    oracle: PreferenceOracle = MatrixOracle(game)
-    for node in wrappers.values():
-        oracle = build(node).wrap(oracle)
-    return oracle
 
 
 def _write_scores(
@@ -152,28 +132,3 @@ def _write_scores(
         "value": np.concatenate([values.ravel() for values in scores.values()]),
     }
     pq.write_table(pa.table(columns), folder / "scores.parquet", compression="zstd")
-
-
-class PeakMemory:
-    """Peak resident memory of this process within the `with` block, in MiB.
-
-    Where the kernel cannot restart its counter (only Linux can), the peak is that of the whole process.
-    """
-
-    mebibytes: float
-
-    def __enter__(self) -> PeakMemory:
-        counter = Path("/proc/self/clear_refs")
-        if counter.exists():
-            counter.write_text("5")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        status = Path("/proc/self/status")
-        if status.exists():
-            line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
-            self.mebibytes = int(line.split()[1]) / 1024
-        else:
-            import resource
-
-            self.mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
