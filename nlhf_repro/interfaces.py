@@ -108,16 +108,17 @@ class Collect:
     """Sample groups of responses, ask the oracle, and keep the labelled data under the name `into`.
 
     design, with K = `responses`:
-      unfiltered     K = 2 independent responses, one comparison, one pair.
-      all_pairs      all K(K-1)/2 comparisons, all pairs.
-      best_worst     all K(K-1)/2 comparisons (or K scores); the best and the worst, labelled as
-      preferred.
-      tournament     K = 8: a knock-out among winners and one among losers, then the final; 11
-                     comparisons; the pair is kept only if the winner's side wins.
-      win_rate       all K(K-1)/2 comparisons; every response with its mean over the others
-                     (over the others and itself, at 1/2, with `self_comparison`).
-      against        K = 2 (pairs) or 1 (points): each response meets `opponents` fresh responses of
-                     `opponent`; a pair's margin is the difference of the two win rates.
+      unfiltered   K = 2 independent responses, one comparison, one pair.
+      all_pairs    all K(K-1)/2 comparisons, all pairs.
+      best_worst   all K(K-1)/2 comparisons; the best and the worst, labelled as preferred.
+      tournament   K = 8: a knock-out among winners and one among losers, then the final; 11
+                   comparisons; the pair is kept only if the winner's side wins.
+      win_rate     all K(K-1)/2 comparisons; every response with its mean over the others (over
+                   the others and itself, at 1/2, with `self_comparison`).
+      against      K = 2 (pairs) or 1 (points): each response meets `opponents` fresh responses of
+                   every `opponent`; a pair's margin is the difference of the two win rates.
+    With `labels: score` the oracle scores the K responses instead: a pair's margin is the
+    difference of scores, a single response's value its score, and no comparison is asked.
     """
 
     into: str
@@ -125,7 +126,7 @@ class Collect:
     responses: int
     design: Literal["unfiltered", "all_pairs", "best_worst", "tournament", "win_rate", "against"]
     labels: LabelKind
-    opponent: Responder | None = None
+    opponent: tuple[Responder, ...] = ()
     opponents: int = 0
     self_comparison: bool = False
 

@@ -68,9 +68,17 @@ class TabularPolicy(torch.nn.Module, ABC):
         """Independent responses [games, items, responses] by inverting the distribution.
 
         Every prompt of a row must be the game of that row.
+
+        Raises:
+            FloatingPointError: A policy of the mixture is not finite; the message names its game.
         """
         games, items = prompts.shape
         cumulative = self.mixture_log_policy(mixture, temperature).exp().cumsum(dim=-1)
+        if not bool(torch.isfinite(cumulative[:, -1]).all()):
+            game = int((~torch.isfinite(cumulative[:, -1])).nonzero()[0, 0])
+            raise FloatingPointError(
+                f"the policy of game {game} is no longer finite: lower training.learning_rate."
+            )
         uniform = torch.from_numpy(generator.random((games, items * responses)))
         # Rounding may leave the last sum below 1; scaling by it keeps every draw inside.
         actions = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
