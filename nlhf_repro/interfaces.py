@@ -320,7 +320,10 @@ class OracleWrapper(Protocol):
 class Benchmark(Protocol):
     """Scores a trajectory of policies on a batch of games, one value an item."""
 
-    floor: float  # values below are numerical noise; 0 where there is no floor
+    @property
+    def floor(self) -> float:
+        """Values below are numerical noise; 0 where there is no floor."""
+        ...
 
     def score(self, game: Game, log_policy: Array) -> Array:
         """[points, games, actions] to [points, games]."""

@@ -42,7 +42,19 @@ def nash_equilibrium(preference_matrix: ArrayLike) -> Array:
 
 
 def _solve_program(margins: Array) -> Array:
-    """The policy p with max_y (M p)_y <= 0, found by minimizing that maximum."""
+    """The policy p with max_y (M p)_y <= 0, the solver's or its refinement."""
+    found = _minimize_best_response(margins)
+    policy = min((found, _equalized(margins, found)), key=lambda p: _gap(margins, p))
+    if _gap(margins, policy) > GAP_TOLERANCE:
+        raise EquilibriumError(
+            f"The linear program of a game of {len(margins)} actions stopped at a duality gap of "
+            f"{_gap(margins, policy):.1e}, above {GAP_TOLERANCE}."
+        )
+    return policy
+
+
+def _minimize_best_response(margins: Array) -> Array:
+    """Minimizes max_y (M p)_y over policies p, on a scale of its own, by HiGHS."""
     actions = len(margins)
     scale = np.abs(margins).max() or 1.0
     solution = linprog(
@@ -60,15 +72,7 @@ def _solve_program(margins: Array) -> Array:
             f"The linear program of a game of {actions} actions was not solved: {solution.message}"
         )
     policy = np.maximum(solution.x[:actions], 0.0)
-    policy = min(
-        (policy / policy.sum(), _equalized(margins, policy)), key=lambda p: _gap(margins, p)
-    )
-    if _gap(margins, policy) > GAP_TOLERANCE:
-        raise EquilibriumError(
-            f"The linear program of a game of {actions} actions stopped at a duality gap of "
-            f"{_gap(margins, policy):.1e}, above {GAP_TOLERANCE}."
-        )
-    return policy
+    return np.asarray(policy / policy.sum())
 
 
 def _gap(margins: Array, policy: Array) -> float:

@@ -1,4 +1,4 @@
-"""How far a preference is from a ranking: majority cycles, and the Hodge decomposition of its logits."""
+"""How far a preference is from a ranking: majority cycles and a Hodge decomposition."""
 
 from __future__ import annotations
 
@@ -17,30 +17,32 @@ from nlhf_repro.interfaces import Array
 
 
 class HodgeDecomposition(NamedTuple):
-    """Logits = transitive + cyclic, both skew-symmetric and orthogonal in the entrywise inner product."""
+    """Logits = transitive + cyclic, both skew-symmetric, and orthogonal entry by entry.
 
-    scores: (
-        Array  # [..., actions], mean 0: the Bradley-Terry scores nearest in least squares of logits
-    )
-    transitive: Array  # [..., actions, actions], score_i - score_j
-    cyclic: Array  # [..., actions, actions], every row sums to 0
-    cyclic_share: (
-        Array  # [...], squared norm of cyclic over that of the logits, in [0, 1]; 0 if all tie
-    )
+    scores: [..., actions], of mean 0; their Bradley-Terry game has the nearest logits.
+    transitive: [..., actions, actions], score_i - score_j.
+    cyclic: [..., actions, actions]; every row sums to 0.
+    cyclic_share: [...], |cyclic|^2 / |logits|^2 in [0, 1]; 0 where all preferences tie.
+    """
+
+    scores: Array
+    transitive: Array
+    cyclic: Array
+    cyclic_share: Array
 
 
 def complete_preferences(lower: ArrayLike) -> Array:
-    """The preference matrix with this strictly lower triangle; the rest follows from P + P^T = 1."""
+    """The preference matrix of this strictly lower triangle; P + P^T = 1 gives the rest."""
     below = np.tril(np.asarray(lower, dtype=np.float64), -1)
     above = np.triu(1 - np.swapaxes(below, -1, -2), 1)
     return np.asarray(below + above + np.eye(below.shape[-1]) / 2)
 
 
 def cycle_share(preference_matrix: ArrayLike) -> Array:
-    """Share of the triples of actions that are majority cycles (i beats j beats k beats i), in [0, 1].
+    """Share of the triples of actions that are majority cycles, i beats j beats k beats i.
 
-    To beat is to be preferred with more than 1/2 + 1e-12; a tie breaks a cycle. With fewer than
-    three actions there is no triple, and the share is 0.
+    In [0, 1]. To beat is to be preferred with more than 1/2 + 1e-12; a tie breaks a cycle. With
+    fewer than three actions there is no triple, and the share is 0.
     """
     matrix = check_preference_matrix(preference_matrix)
     beats = (matrix - 0.5 > SYMMETRY_TOLERANCE).astype(np.float64)
@@ -63,8 +65,8 @@ def hodge_decomposition(preference_matrix: ArrayLike) -> HodgeDecomposition:
     if sure.size:
         where = tuple(int(i) for i in sure[0])
         raise MalformedGameError(
-            f"preference_matrix[{', '.join(map(str, where))}] = {matrix[where]} has an infinite logit: "
-            "a Hodge decomposition needs preferences strictly between 0 and 1."
+            f"preference_matrix[{', '.join(map(str, where))}] = {matrix[where]} has an infinite "
+            "logit: a Hodge decomposition needs preferences strictly between 0 and 1."
         )
     logits = np.log(matrix) - np.log(np.swapaxes(matrix, -1, -2))
     scores = logits.mean(axis=-1)

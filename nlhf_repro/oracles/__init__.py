@@ -1,0 +1,1 @@
+"""Where preferences come from: families of games, oracles that answer, wrappers of oracles."""
