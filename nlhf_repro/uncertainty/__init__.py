@@ -6,7 +6,7 @@ from nlhf_repro.uncertainty.censored import (
     median_with_censoring,
     quantiles_with_censoring,
 )
-from nlhf_repro.uncertainty.engine import Difference, Estimate, Inference, difference, estimate
+from nlhf_repro.uncertainty.engine import difference, estimate
 from nlhf_repro.uncertainty.gaps import (
     GapRatio,
     GapsRefusedError,
@@ -16,6 +16,7 @@ from nlhf_repro.uncertainty.gaps import (
 )
 from nlhf_repro.uncertainty.multiplicity import holm
 from nlhf_repro.uncertainty.proportions import Proportion, proportion
+from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
 
 __all__ = [
     "CensoredTime",

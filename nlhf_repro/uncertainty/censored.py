@@ -76,9 +76,9 @@ def median_with_censoring(
 ) -> MedianInterval:
     """Median of independent items and its interval from the r-th smallest to the r-th largest time.
 
-    r is the largest with P(Binomial(items, 1/2) < r) <= (1 - confidence) / 2, so that the interval is
-    distribution-free and conservative; censored times rank above all others. Items must be independent:
-    with several seeds, first take each game's median over its seeds.
+    r is the largest with P(Binomial(items, 1/2) < r) <= (1 - confidence) / 2, so that the interval
+    is distribution-free and conservative; censored times rank above all others. Items must be
+    independent: with several seeds, first take each game's median over its seeds.
 
     Args:
         times: [items], infinity where the item was not done by the end of observation.

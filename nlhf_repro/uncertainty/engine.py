@@ -1,9 +1,10 @@
 """The variance engine: one t interval for every metric that is a mean over seeds and clusters.
 
-A metric of one algorithm is a matrix Z [seeds, clusters] of cluster scores (or pseudo-observations): a
-cluster is a game, a question or a world, shared by all seeds and algorithms. The model is
-z[s, p] = mean + seed effect A_s + cluster effect B_p + noise C_sp, all with expectation zero, and the
-estimand is the mean over further seeds and further clusters. Then, all variances with ddof = 1,
+A metric of one algorithm is a matrix Z [seeds, clusters] of cluster scores (or
+pseudo-observations): a cluster is a game, a question or a world, shared by all seeds and
+algorithms. The model is z[s, p] = mean + seed effect A_s + cluster effect B_p + noise C_sp, all
+with expectation zero, and the estimand is the mean over further seeds and further clusters. Then,
+all variances with ddof = 1,
 
     V_prompt = var(column means) / n                               estimates B/n + C/(nK)
     V_runs   = var(row means) / K                                  estimates A/K + C/(nK)
@@ -13,80 +14,28 @@ estimand is the mean over further seeds and further clusters. Then, all variance
     df       = n - 1 if V_runs <= V_noise, else V^2 / (V_runs^2 / (K - 1) + V_prompt^2 / (n - 1)),
                not below min(K, n) - 1                             (Satterthwaite)
 
-with a t interval. Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over seeds is
-no substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
+with a t interval. Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over
+seeds is no substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
 
-Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from one random
-matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a difference of
-independent seeds at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data, 200 clusters).
+Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
+one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a
+difference of independent seeds at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data,
+200 clusters).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
 from nlhf_repro.interfaces import Array
-
-Level = Literal["algorithm", "checkpoint"]
+from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
 
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What an estimate and a difference have in common; abstract, never made by itself.
-
-    The interval is estimate +- t(df) * standard_error; both ends, the standard error and the components
-    are NaN where they are not estimable, as with a single cluster. Data without any variation have an
-    interval of width zero.
-    """
-
-    estimate: float
-    standard_error: float
-    degrees_of_freedom: float  # n - 1, Satterthwaite's, or NaN
-    lower: float
-    upper: float
-    confidence: float  # in (0, 1)
-    level: Level  # checkpoint: says nothing about another training run of the algorithm
-    note: str  # what a table has to print beside the number; empty where there is nothing to say
-    clusters: int
-    # Variances of one run on one cluster, truncated at 0. With one seed the cluster variance contains
-    # the noise, and the others are NaN (the seed variance is 0 where training draws nothing at random).
-    seed_variance: float
-    cluster_variance: float
-    noise_variance: float
-    # Root of the seed variance and its chi-square interval, noise subtracted.
-    seed_standard_deviation: float
-    seed_standard_deviation_lower: float
-    seed_standard_deviation_upper: float
-
-
-@final
-@dataclass(frozen=True)
-class Estimate(Inference):
-    """The mean of one algorithm's metric over training seeds and clusters."""
-
-    seeds: int
-
-
-@final
-@dataclass(frozen=True)
-class Difference(Inference):
-    """First minus second algorithm on the same clusters.
-
-    The components belong to the difference of one run of each. `p_value` is two-sided; NaN where it is
-    not estimable and where both the difference and its variance are zero.
-    """
-
-    seeds: tuple[int, int]
-    matched: bool
-    p_value: float
 
 
 @dataclass(frozen=True)
@@ -101,8 +50,9 @@ class _Runs:
 def estimate(Z: ArrayLike, deterministic: bool = False, confidence: float = 0.95) -> Estimate:
     """Mean of Z [seeds, clusters] with the interval of the module's docstring.
 
-    With one seed V = V_prompt and df = n - 1, at checkpoint level: another training run would differ by
-    more. `deterministic` declares that training draws nothing at random, so that one seed is all there is.
+    With one seed V = V_prompt and df = n - 1, at checkpoint level: another training run would
+    differ by more. `deterministic` declares that training draws nothing at random, so that one
+    seed is all there is.
 
     Raises:
         ValueError: Z is no non-empty matrix or has an entry that is not finite.
@@ -124,17 +74,17 @@ def difference(
 
     Independent seeds, whose numbers may differ: D = column means of A minus those of B, V_prompt =
     var(D)/n, V_runs and V_noise are the sums over the two sides, and so is the Satterthwaite
-    denominator. `matched` seeds (seed s gives both algorithms the same draws, declared beforehand): the
-    one-algorithm formulas on A - B, whose rows are independent. `deterministic` (both sides, or one
-    flag each) declares that training draws nothing at random; a side with one seed that is not
-    deterministic makes the difference a checkpoint-level one, V = V_prompt.
+    denominator. `matched` seeds (seed s gives both algorithms the same draws, declared
+    beforehand): the one-algorithm formulas on A - B, whose rows are independent. `deterministic`
+    (both sides, or one flag each) declares that training draws nothing at random; a side with one
+    seed that is not deterministic makes the difference a checkpoint-level one, V = V_prompt.
 
     Raises:
         ValueError: a matrix is malformed, the clusters differ, or matched seeds differ in number.
     """
     first, second = checked_matrix(A, "A"), checked_matrix(B, "B")
     _check_pairing(first, second, matched)
-    fixed = deterministic if isinstance(deterministic, tuple) else (deterministic, deterministic)
+    fixed = (deterministic,) * 2 if isinstance(deterministic, bool) else deterministic
     known = all(len(side) > 1 or flag for side, flag in zip((first, second), fixed, strict=True))
     runs = [_runs(first - second)] if matched else [_runs(first), _runs(second)]
     columns = first.mean(axis=0) - second.mean(axis=0)
@@ -162,8 +112,8 @@ def checked_matrix(values: ArrayLike, name: str) -> Array:
     if len(bad):
         seed, cluster = bad[0]
         raise ValueError(
-            f"{name}[{seed}, {cluster}] (seed row, cluster column) is {matrix[seed, cluster]}: drop that "
-            "cluster from every seed and algorithm, or finish the run, before estimating."
+            f"{name}[{seed}, {cluster}] (seed row, cluster column) is {matrix[seed, cluster]}: "
+            "finish the run, or drop that cluster from every seed and algorithm."
         )
     return matrix
 
@@ -171,13 +121,13 @@ def checked_matrix(values: ArrayLike, name: str) -> Array:
 def _check_pairing(first: Array, second: Array, matched: bool) -> None:
     if first.shape[1] != second.shape[1]:
         raise ValueError(
-            f"A has {first.shape[1]} clusters and B has {second.shape[1]}: a difference is paired by "
-            "cluster, so give both the same clusters in the same order."
+            f"A has {first.shape[1]} clusters and B has {second.shape[1]}: a difference is paired "
+            "by cluster, so give both the same clusters in the same order."
         )
     if matched and len(first) != len(second):
         raise ValueError(
-            f"Matched seeds need as many rows in A ({len(first)}) as in B ({len(second)}): give the same "
-            "seeds in the same order, or use matched=False if the seeds are independent."
+            f"Matched seeds need as many rows in A ({len(first)}) as in B ({len(second)}): give "
+            "the same seeds in the same order, or use matched=False for independent seeds."
         )
 
 

@@ -1,8 +1,8 @@
 """Geometric means of gaps and their ratios: t intervals on the log scale.
 
-Gaps span decades, so their logarithms go through the variance engine and the results are transformed back.
-Over 10 to 100 random games the t interval on the log gap covers 95 %, on the paired log ratio 92 to 95 %,
-where a percentile bootstrap of the mean covers 89 to 95 %.
+Gaps span decades, so their logarithms go through the variance engine and the results are
+transformed back. Over 10 to 100 random games the t interval on the log gap covers 95 %, on the
+paired log ratio 92 to 95 %, where a percentile bootstrap of the mean covers 89 to 95 %.
 """
 
 from __future__ import annotations
@@ -15,13 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nlhf_repro.interfaces import Array
-from nlhf_repro.uncertainty.engine import (
-    Difference,
-    Estimate,
-    checked_matrix,
-    difference,
-    estimate,
-)
+from nlhf_repro.uncertainty.engine import checked_matrix, difference, estimate
+from nlhf_repro.uncertainty.records import Difference, Estimate, Level
 
 MOST_AT_FLOOR = 0.05
 
@@ -40,7 +35,17 @@ class GeometricMean:
     upper: float
     at_floor: int  # gaps at or below the floor, clipped to it
     floor: float
-    on_log_scale: Estimate  # natural logarithms; level, note and components are there
+    on_log_scale: Estimate  # natural logarithms
+
+    @property
+    def level(self) -> Level:
+        """Algorithm, or checkpoint: says nothing about another training run."""
+        return self.on_log_scale.level
+
+    @property
+    def note(self) -> str:
+        """What a table has to print beside the number; empty where there is nothing to say."""
+        return self.on_log_scale.note
 
 
 @final
@@ -54,7 +59,17 @@ class GapRatio:
     p_value: float  # two-sided, of the ratio 1
     at_floor: tuple[int, int]  # gaps of either side at or below the floor, clipped to it
     floor: float
-    on_log_scale: Difference  # natural logarithms; level, note and components are there
+    on_log_scale: Difference  # natural logarithms
+
+    @property
+    def level(self) -> Level:
+        """Algorithm, or checkpoint: says nothing about another training run."""
+        return self.on_log_scale.level
+
+    @property
+    def note(self) -> str:
+        """What a table has to print beside the number; empty where there is nothing to say."""
+        return self.on_log_scale.note
 
 
 def geometric_mean(
@@ -120,21 +135,22 @@ def _log_gaps(gaps: ArrayLike, floor: float, name: str) -> tuple[Array, int]:
     """Logarithms of the gaps clipped to the floor, and how many were at or below it."""
     if not 0 < floor < float("inf"):
         raise ValueError(
-            f"floor is {floor}: a logarithm needs a positive floor, such as 1e-12; without one, compare "
-            "the gaps by `difference`."
+            f"floor is {floor}: a logarithm needs a positive floor, such as 1e-12; without one, "
+            "compare the gaps by `difference`."
         )
     values = checked_matrix(gaps, name)
     if values.min() < -floor:
         seed, game = np.unravel_index(int(values.argmin()), values.shape)
         raise GapsRefusedError(
-            f"{name}[{seed}, {game}] is {values.min():.3g}, negative beyond rounding (floor {floor:.3g}): "
-            "a gap is never negative, so check how it was measured."
+            f"{name}[{seed}, {game}] is {values.min():.3g}, negative beyond rounding (floor "
+            f"{floor:g}): a gap is never negative, so check how it was measured."
         )
     at_floor = int((values <= floor).sum())
     if at_floor > MOST_AT_FLOOR * values.size:
         raise GapsRefusedError(
-            f"{at_floor} of {values.size} gaps of {name} are at the floor {floor:.3g}, more than "
-            f"{MOST_AT_FLOOR:.0%}: their logarithms are noise; compare shares or updates to a threshold."
+            f"{at_floor} of {values.size} gaps of {name} are at the floor {floor:g}, more than "
+            f"{MOST_AT_FLOOR:.0%}: their logarithms are noise, so compare shares or updates to a "
+            "threshold."
         )
     return np.log(np.maximum(values, floor)), at_floor
 

@@ -11,8 +11,8 @@ from nlhf_repro.interfaces import Array
 def holm(p_values: ArrayLike) -> Array:
     """Holm's adjusted p-values of one family [tests], in the order given.
 
-    Controls the family-wise error under any dependence (Holm 1979). NaN (not estimable) stays NaN and
-    is not counted in the family.
+    Controls the family-wise error under any dependence (Holm 1979). NaN (not estimable) stays NaN
+    and is not counted in the family.
 
     Raises:
         ValueError: not one-dimensional, or a p-value outside [0, 1].

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from nlhf_repro.uncertainty.engine import Estimate, Level, estimate
+from nlhf_repro.uncertainty.engine import estimate
+from nlhf_repro.uncertainty.records import Estimate, Level
 
 
 @final
@@ -22,9 +23,7 @@ class Proportion:
     lower: float
     upper: float
     confidence: float
-    effective_count: (
-        float  # independent games that would give the same interval, before the t quantile
-    )
+    effective_count: float  # p (1 - p) / V: independent games of the same variance
     successes: int  # over all seeds and games
     level: Level
     note: str
@@ -38,11 +37,11 @@ def proportion(
     """Share of True in a boolean matrix [seeds, games], a game being the cluster.
 
     One seed: Wilson's interval with n games. Several: Wilson's formula with the variance V and the
-    degrees of freedom of the engine, that is with t for z and p(1 - p)/V for the count, at most the
-    number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1: at a share
-    of .99 over 20 games it covers 19 to 60 %, this one 96 % or more. Where V = 0, as when all succeed,
-    the cells of a game count as one, n games. What no run shows is not covered: K runs that all succeed
-    are no evidence against a whole-run failure in one of K + 1.
+    degrees of freedom of the engine, that is with t for z and p(1 - p)/V for the count, at most
+    the number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1:
+    at a share of .99 over 20 games it covers 19 to 60 %, this one 96 % or more. Where V = 0, as
+    when all succeed, the cells of a game count as one, n games. What no run shows is not covered:
+    K runs that all succeed are no evidence against a whole-run failure in one of K + 1.
 
     Raises:
         ValueError: the matrix is not boolean, empty or not two-dimensional.
