@@ -1,0 +1,242 @@
+"""The variance engine: one t interval for every metric that is a mean over seeds and clusters.
+
+A metric of one algorithm is a matrix Z [seeds, clusters] of cluster scores (or
+pseudo-observations): a cluster is a game, a question or a world, shared by all seeds and
+algorithms. The model is z[s, p] = mean + seed effect A_s + cluster effect B_p + noise C_sp, all
+with expectation zero, and the estimand is the mean over further seeds and further clusters. Then,
+all variances with ddof = 1,
+
+    V_prompt = var(column means) / n                               estimates B/n + C/(nK)
+    V_runs   = var(row means) / K                                  estimates A/K + C/(nK)
+    V_noise  = MS_int / (nK)                                       estimates C/(nK)
+    V        = V_prompt + max(V_runs - V_noise, 0)
+    MS_int   = sum (Z - row mean - column mean + grand mean)^2 / ((K - 1)(n - 1))
+    df       = n - 1 if V_runs <= V_noise, else V^2 / (V_runs^2 / (K - 1) + V_prompt^2 / (n - 1)),
+               not below min(K, n) - 1                             (Satterthwaite)
+
+with a t interval. Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over
+seeds is no substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
+
+Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
+one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a
+difference of independent seeds at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data,
+200 clusters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from nlhf_repro.interfaces import Array
+from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
+
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The moments of one random side: variance of the K row means, and MS_int."""
+
+    seeds: int
+    row_variance: float
+    interaction: float
+
+
+def estimate(Z: ArrayLike, deterministic: bool = False, confidence: float = 0.95) -> Estimate:
+    """Mean of Z [seeds, clusters] with the interval of the module's docstring.
+
+    With one seed V = V_prompt and df = n - 1, at checkpoint level: another training run would
+    differ by more. `deterministic` declares that training draws nothing at random, so that one
+    seed is all there is.
+
+    Raises:
+        ValueError: Z is no non-empty matrix or has an entry that is not finite.
+    """
+    values = checked_matrix(Z, "Z")
+    known = len(values) > 1 or deterministic
+    moments = _moments(values.mean(axis=0), [_runs(values)], known, confidence, _scale(values))
+    return Estimate(**asdict(moments), seeds=len(values))
+
+
+def difference(
+    A: ArrayLike,
+    B: ArrayLike,
+    matched: bool = False,
+    deterministic: bool | tuple[bool, bool] = False,
+    confidence: float = 0.95,
+) -> Difference:
+    """Mean of A minus mean of B, [seeds, clusters] each, paired by cluster.
+
+    Independent seeds, whose numbers may differ: D = column means of A minus those of B, V_prompt =
+    var(D)/n, V_runs and V_noise are the sums over the two sides, and so is the Satterthwaite
+    denominator. `matched` seeds (seed s gives both algorithms the same draws, declared
+    beforehand): the one-algorithm formulas on A - B, whose rows are independent. `deterministic`
+    (both sides, or one flag each) declares that training draws nothing at random; a side with one
+    seed that is not deterministic makes the difference a checkpoint-level one, V = V_prompt.
+
+    Raises:
+        ValueError: a matrix is malformed, the clusters differ, or matched seeds differ in number.
+    """
+    first, second = checked_matrix(A, "A"), checked_matrix(B, "B")
+    _check_pairing(first, second, matched)
+    fixed = (deterministic,) * 2 if isinstance(deterministic, bool) else deterministic
+    known = all(len(side) > 1 or flag for side, flag in zip((first, second), fixed, strict=True))
+    runs = [_runs(first - second)] if matched else [_runs(first), _runs(second)]
+    columns = first.mean(axis=0) - second.mean(axis=0)
+    moments = _moments(columns, runs, known, confidence, _scale(first, second))
+    return Difference(
+        **asdict(moments),
+        seeds=(len(first), len(second)),
+        matched=matched,
+        p_value=_p_value(moments, _scale(first, second)),
+    )
+
+
+def checked_matrix(values: ArrayLike, name: str) -> Array:
+    """`values` as a float matrix [seeds, clusters]; `name` stands in the error.
+
+    Raises:
+        ValueError: not two-dimensional, empty, or an entry that is not finite.
+    """
+    matrix = np.asarray(values, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise ValueError(
+            f"{name} has shape {matrix.shape}: give a non-empty matrix [seeds, clusters]."
+        )
+    bad = np.argwhere(~np.isfinite(matrix))
+    if len(bad):
+        seed, cluster = bad[0]
+        raise ValueError(
+            f"{name}[{seed}, {cluster}] (seed row, cluster column) is {matrix[seed, cluster]}: "
+            "finish the run, or drop that cluster from every seed and algorithm."
+        )
+    return matrix
+
+
+def _check_pairing(first: Array, second: Array, matched: bool) -> None:
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"A has {first.shape[1]} clusters and B has {second.shape[1]}: a difference is paired "
+            "by cluster, so give both the same clusters in the same order."
+        )
+    if matched and len(first) != len(second):
+        raise ValueError(
+            f"Matched seeds need as many rows in A ({len(first)}) as in B ({len(second)}): give "
+            "the same seeds in the same order, or use matched=False for independent seeds."
+        )
+
+
+def _scale(*matrices: Array) -> float:
+    return max(float(np.abs(matrix).max()) for matrix in matrices)
+
+
+def _runs(values: Array) -> _Runs:
+    """NaN moments where there is one seed or one cluster."""
+    seeds, clusters = values.shape
+    if seeds == 1 or clusters == 1:
+        return _Runs(seeds, float("nan"), float("nan"))
+    rows, columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
+    residuals = values - rows - columns + values.mean()
+    interaction = float((residuals**2).sum()) / ((seeds - 1) * (clusters - 1))
+    return _Runs(seeds, float(rows.var(ddof=1)), interaction)
+
+
+def _moments(
+    columns: Array, runs: Sequence[_Runs], known: bool, confidence: float, scale: float
+) -> Inference:
+    """The interval for the mean of `columns`; `known`: the training variance of all sides is."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: give a probability between 0 and 1.")
+    clusters, center = len(columns), float(columns.mean())
+    random = [side for side in runs if side.seeds > 1] if known else []
+    column_variance = float(columns.var(ddof=1)) if clusters > 1 else float("nan")
+    variance, freedom = _variance(column_variance, clusters, random)
+    # Rows that are equal in exact arithmetic differ by rounding once they are averaged.
+    variance = 0.0 if variance <= (_ROUNDING * scale) ** 2 else variance
+    error = float(np.sqrt(variance))
+    half = float(special.stdtrit(freedom, (1 + confidence) / 2)) * error
+    seed, low, high = _seed_variance(random, clusters, known, confidence)
+    return Inference(
+        estimate=center,
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        lower=center - half,
+        upper=center + half,
+        confidence=confidence,
+        level="algorithm" if known else "checkpoint",
+        note=_note(clusters, random, known),
+        clusters=clusters,
+        seed_variance=seed,
+        cluster_variance=_floored(
+            column_variance - sum(side.interaction / side.seeds for side in random)
+        ),
+        noise_variance=sum(side.interaction for side in random) if random else float("nan"),
+        seed_standard_deviation=float(np.sqrt(seed)),
+        seed_standard_deviation_lower=float(np.sqrt(low)),
+        seed_standard_deviation_upper=float(np.sqrt(high)),
+    )
+
+
+def _variance(column_variance: float, clusters: int, runs: Sequence[_Runs]) -> tuple[float, float]:
+    """V and its degrees of freedom; NaN for a single cluster."""
+    if clusters == 1:
+        return float("nan"), float("nan")
+    prompt = column_variance / clusters
+    by_side = [side.row_variance / side.seeds for side in runs]
+    noise = sum(side.interaction / (clusters * side.seeds) for side in runs)
+    seed = max(sum(by_side) - noise, 0.0)
+    if seed == 0:
+        return prompt, clusters - 1.0
+    variance = prompt + seed
+    freedom = 1 / (
+        sum(
+            (part / variance) ** 2 / (side.seeds - 1)
+            for part, side in zip(by_side, runs, strict=True)
+        )
+        + (prompt / variance) ** 2 / (clusters - 1)
+    )
+    return variance, max(min(clusters, *(side.seeds for side in runs)) - 1.0, freedom)
+
+
+def _seed_variance(
+    runs: Sequence[_Runs], clusters: int, known: bool, confidence: float
+) -> tuple[float, float, float]:
+    """Seed variance and its interval: chi-square for the variance of row means, less MS_int/n."""
+    if not runs:
+        return (0.0, 0.0, 0.0) if known else (float("nan"),) * 3
+    total = sum(side.row_variance for side in runs)
+    noise = sum(side.interaction for side in runs) / clusters
+    if total == 0 or clusters == 1:
+        return _floored(total), _floored(total), _floored(total)
+    freedom = 1 / sum((side.row_variance / total) ** 2 / (side.seeds - 1) for side in runs)
+    tails = special.chdtri(freedom, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = freedom * total / tails
+    return _floored(total - noise), _floored(low - noise), _floored(high - noise)
+
+
+def _note(clusters: int, runs: Sequence[_Runs], known: bool) -> str:
+    if clusters == 1:
+        return "not estimable: a single cluster"
+    if not known:
+        return "checkpoint level: no training variance"
+    if [side.seeds for side in runs] == [2]:
+        return "two seeds: a nominal 95 % interval may cover as little as 87 %"
+    return ""
+
+
+def _floored(variance: float) -> float:
+    """Not below zero; NaN stays NaN."""
+    return float(np.maximum(variance, 0.0))
+
+
+def _p_value(moments: Inference, scale: float) -> float:
+    if moments.standard_error == 0 and abs(moments.estimate) <= _ROUNDING * scale:
+        return float("nan")
+    with np.errstate(divide="ignore"):
+        statistic = np.float64(abs(moments.estimate)) / moments.standard_error
+    return float(2 * special.stdtr(moments.degrees_of_freedom, -statistic))

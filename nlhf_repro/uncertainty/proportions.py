@@ -1,0 +1,93 @@
+"""Shares of games with an interval that never has width zero and never leaves [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan, sqrt
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+from nlhf_repro.uncertainty.engine import estimate
+from nlhf_repro.uncertainty.records import Estimate, Level
+
+
+@final
+@dataclass(frozen=True)
+class Proportion:
+    """A share of successes with its Wilson interval; the ends are NaN for a single game."""
+
+    estimate: float  # in [0, 1]
+    lower: float
+    upper: float
+    confidence: float
+    effective_count: float  # p (1 - p) / V: independent games of the same variance
+    successes: int  # over all seeds and games
+    level: Level
+    note: str
+    seeds: int
+    games: int
+
+
+def proportion(
+    successes: ArrayLike, deterministic: bool = False, confidence: float = 0.95
+) -> Proportion:
+    """Share of True in a boolean matrix [seeds, games], a game being the cluster.
+
+    One seed: Wilson's interval with n games. Several: Wilson's formula with the variance V and the
+    degrees of freedom of the engine, that is with t for z and p(1 - p)/V for the count, at most
+    the number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1:
+    at a share of .99 over 20 games it covers 19 to 60 %, this one 96 % or more. Where V = 0, as
+    when all succeed, the cells of a game count as one, n games. What no run shows is not covered:
+    K runs that all succeed are no evidence against a whole-run failure in one of K + 1.
+
+    Raises:
+        ValueError: the matrix is not boolean, empty or not two-dimensional.
+    """
+    matrix = np.asarray(successes)
+    if matrix.dtype != np.bool_:
+        raise ValueError(
+            f"successes has entries of type {matrix.dtype}: give booleans [seeds, games], such as "
+            "gaps <= threshold, with missing runs left out."
+        )
+    moments = estimate(matrix, deterministic, confidence)
+    count, lower, upper = _wilson(matrix, moments)
+    return Proportion(
+        estimate=moments.estimate,
+        lower=lower,
+        upper=upper,
+        confidence=confidence,
+        effective_count=count,
+        successes=int(matrix.sum()),
+        level=moments.level,
+        note=moments.note,
+        seeds=moments.seeds,
+        games=moments.clusters,
+    )
+
+
+def _wilson(matrix: NDArray[np.bool_], moments: Estimate) -> tuple[float, float, float]:
+    """Effective count, lower and upper end."""
+    games, share, variance = moments.clusters, moments.estimate, moments.standard_error**2
+    if isnan(variance):
+        return float("nan"), float("nan"), float("nan")
+    if moments.seeds == 1:
+        test = stats.binomtest(int(matrix.sum()), games)
+        ends = test.proportion_ci(moments.confidence, method="wilson")
+        return float(games), float(ends.low), float(ends.high)
+    tail = (1 + moments.confidence) / 2
+    if variance == 0:
+        return float(games), *_wilson_interval(share, games, float(special.ndtri(tail)))
+    count = min(share * (1 - share) / variance, float(matrix.size))
+    quantile = float(special.stdtrit(moments.degrees_of_freedom, tail))
+    return count, *_wilson_interval(share, count, quantile)
+
+
+def _wilson_interval(share: float, count: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval: the p with |share - p| <= quantile * sqrt(p (1 - p) / count)."""
+    penalty = quantile**2 / count
+    center = (share + penalty / 2) / (1 + penalty)
+    half = sqrt(penalty * (share * (1 - share) + penalty / 4)) / (1 + penalty)
+    return max(center - half, 0.0), min(center + half, 1.0)

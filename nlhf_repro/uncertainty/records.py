@@ -1,0 +1,60 @@
+"""What the variance engine returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+Level = Literal["algorithm", "checkpoint"]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What an estimate and a difference have in common; abstract, never made by itself.
+
+    The interval is estimate +- t(df) * standard_error; both ends, the standard error and the
+    components are NaN where they are not estimable, as with a single cluster. Data without any
+    variation have an interval of width zero.
+    """
+
+    estimate: float
+    standard_error: float
+    degrees_of_freedom: float  # n - 1, Satterthwaite's, or NaN
+    lower: float
+    upper: float
+    confidence: float  # in (0, 1)
+    level: Level  # checkpoint: says nothing about another training run of the algorithm
+    note: str  # what a table has to print beside the number; empty where there is nothing to say
+    clusters: int
+    # Variances of one run on one cluster, truncated at 0. With one seed the cluster variance
+    # contains the noise, and the others are NaN (the seed variance is 0 where training draws
+    # nothing at random).
+    seed_variance: float
+    cluster_variance: float
+    noise_variance: float
+    # Root of the seed variance and its chi-square interval, noise subtracted.
+    seed_standard_deviation: float
+    seed_standard_deviation_lower: float
+    seed_standard_deviation_upper: float
+
+
+@final
+@dataclass(frozen=True)
+class Estimate(Inference):
+    """The mean of one algorithm's metric over training seeds and clusters."""
+
+    seeds: int
+
+
+@final
+@dataclass(frozen=True)
+class Difference(Inference):
+    """First minus second algorithm on the same clusters.
+
+    The components belong to the difference of one run of each. `p_value` is two-sided; NaN where
+    it is not estimable and where both the difference and its variance are zero.
+    """
+
+    seeds: tuple[int, int]
+    matched: bool
+    p_value: float
