@@ -125,6 +125,27 @@ def test_share_matches_the_engine_where_it_is_far_from_the_ends() -> None:
     assert 2000 < result.effective_count < 10000
 
 
+def test_ends_of_a_share_solve_the_score_equation() -> None:
+    """|share - p| = t(df) sqrt(p (1 - p) V / (share (1 - share))), V and df the engine's."""
+    cells = np.random.default_rng(2).random((4, 40)) < np.array([[0.6], [0.7], [0.8], [0.9]])
+    result, symmetric = proportion(cells), estimate(cells)
+    assert symmetric.degrees_of_freedom < 10
+    share = symmetric.estimate
+    count = share * (1 - share) / symmetric.standard_error**2
+    quantile = stats.t.ppf(0.975, symmetric.degrees_of_freedom)
+    for end in (result.lower, result.upper):
+        distance = quantile * math.sqrt(end * (1 - end) / count)
+        assert abs(share - end) == pytest.approx(distance, rel=1e-9)
+
+
+def test_a_cell_counts_at_most_once() -> None:
+    """Runs that fail in different games look surer than independent cells; they are not."""
+    board = np.indices((2, 8)).sum(axis=0) % 2 == 0
+    board[0, 0] = False
+    assert estimate(board).standard_error ** 2 < (7 / 16) * (9 / 16) / 16
+    assert proportion(board).effective_count == 16
+
+
 def test_shares_that_vary_nowhere_still_have_a_width() -> None:
     board = np.indices((2, 8)).sum(axis=0) % 2 == 0
     result = proportion(board)
