@@ -21,9 +21,9 @@ class KLToEquilibrium:
     a policy that never takes an action of the equilibrium. The regularized equilibrium is unique,
     so the divergence is well defined; that of the game without a KL term need not be.
 
-    The equilibrium is solved for, to a divergence below 1e-29 from one in extended precision. As for
-    the regularized gap it is the iterate that rounds: 60 000 updates that contract by 8e-5 leave
-    2e-21. Values below `floor` tell of that rounding, not of an algorithm.
+    The equilibrium is solved for, to a divergence below 1e-29 from one in extended precision.
+    As for the regularized gap, it is the iterate that rounds: 60 000 updates that contract by 8e-5
+    leave 2e-21. Values below `floor` tell of that rounding, not of an algorithm.
     """
 
     regularization: float
@@ -33,7 +33,8 @@ class KLToEquilibrium:
         if not self.regularization > 0:
             raise ImpossibleSettingError(
                 f"benchmark.kl_to_equilibrium.regularization = {self.regularization} must be "
-                "positive: without a KL term the equilibrium need not be unique; take benchmark=duality_gap."
+                "positive: without a KL term the equilibrium need not be unique; "
+                "take benchmark=duality_gap."
             )
 
     def score(self, game: Game, log_policy: Array) -> Array:
