@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nlhf_repro.games import (
     check_game,
@@ -27,7 +28,7 @@ class KLToEquilibrium:
     """
 
     regularization: float
-    floor: float = 1e-18
+    floor: ClassVar[float] = 1e-18
 
     def __post_init__(self) -> None:
         if not self.regularization > 0:
