@@ -81,7 +81,7 @@ def test_the_tie_of_the_faces_holds(name):
 
 
 def assert_minimiser(method, game):
-    """The expected loss has gradient 0 at the exact update, and training to convergence finds it."""
+    """The expected loss has gradient 0 at the exact update, and convergence finds it."""
     exact = method.exact_update(method.initial_state(game), game)
     run = run_of(method, game, face="expected")
     collect, fit = method.phases(0)

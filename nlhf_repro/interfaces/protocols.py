@@ -23,7 +23,10 @@ class Algorithm(Protocol):
     is the one that is reported, `reference` the reference; any other name may be used.
     """
 
-    regularization: float
+    @property
+    def regularization(self) -> float:
+        """tau, the weight of the KL term; 0 plays the unregularized game."""
+        ...
 
     @property
     def fixed_point(self) -> FixedPoint:
