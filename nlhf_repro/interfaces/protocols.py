@@ -63,9 +63,12 @@ class Algorithm(Protocol):
 # ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A policy's weights and its optimizer's state, detached from the policy that trains on."""
+    """A policy's weights and its optimizer's state, detached from the policy that trains on.
+
+    Snapshots are compared by identity; their tensors are never written to.
+    """
 
     parameters: Mapping[str, torch.Tensor]
     optimizer_state: Mapping[str, Any]

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ class TabularPolicy(torch.nn.Module, ABC):
     def __init__(self, games: int) -> None:
         super().__init__()
         self.problems = games
+        self._tables: WeakKeyDictionary[Snapshot, torch.Tensor] = WeakKeyDictionary()
 
     @abstractmethod
     def log_policy(self) -> torch.Tensor:
@@ -38,8 +40,11 @@ class TabularPolicy(torch.nn.Module, ABC):
 
     def frozen_log_policy(self, snapshot: Snapshot) -> torch.Tensor:
         """`log_policy` of a snapshot, without gradient, [games, actions]."""
-        with torch.no_grad():
-            table: torch.Tensor = functional_call(self, dict(snapshot.parameters), ())
+        table = self._tables.get(snapshot)
+        if table is None:
+            with torch.no_grad():
+                table = functional_call(self, dict(snapshot.parameters), ())
+            self._tables[snapshot] = table
         return table
 
     def frozen_log_prob(
