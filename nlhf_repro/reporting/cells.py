@@ -21,8 +21,8 @@ class Cell:
     """One printed value and the numbers behind it; NaN and 0 where there is none.
 
     `lower` and `upper` bound the interval at the table's confidence; `p_value` is adjusted.
-    `seeds` (K) and `clusters` (n) count what the estimate averages over; `note` is what has to be said
-    below the table about this cell alone.
+    `seeds` (K) and `clusters` (n) count what the estimate averages over; `note` is what has to be
+    said below the table about this cell alone.
     """
 
     text: str

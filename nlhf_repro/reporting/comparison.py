@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import inf, nan
 from typing import Literal, Protocol, runtime_checkable
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell
 from nlhf_repro.reporting.numbers import p_value_text
+from nlhf_repro.reporting.series import Axis, axis_counts
 from nlhf_repro.uncertainty import holm
 
 SeedDesign = Literal["independent", "matched"]
@@ -25,7 +26,7 @@ class Column(Protocol):
         ...
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
-        """The cell of a row that has finished seeds; RefusedCell where the records do not give one."""
+        """The cell of a row with finished seeds; RefusedCell where the records do not give one."""
         ...
 
     def explanation(self, confidence: float) -> str:
@@ -94,7 +95,7 @@ def comparison_cells(
         if name not in labels:
             raise ImpossibleSettingError(
                 f"table.primary.against names '{name}', which is no row: choose among "
-                f"{', '.join(labels)}."
+                f"{'; '.join(labels)}."
             )
     cells = [_comparison(row, rows, column, primary, confidence) for row in rows]
     adjusted = holm([cell.p_value for cell in cells])
@@ -112,7 +113,7 @@ def _comparison(
         return Cell("baseline")
     try:
         baseline = _baseline(row, rows, column, primary)
-        _check_pair(row, baseline, column, primary)
+        _check_pair(row, baseline, primary)
         return column.compare(row, baseline, primary.seeds == "matched", confidence)
     except RefusedCell as refusal:
         return Cell(str(refusal))
@@ -132,9 +133,7 @@ def _baseline(
     return candidates[0]
 
 
-def _check_pair(
-    row: RowRecord, baseline: RowRecord, column: ComparableColumn, primary: Primary
-) -> None:
+def _check_pair(row: RowRecord, baseline: RowRecord, primary: Primary) -> None:
     for side in (row, baseline):
         if not is_complete(side):
             name = "row" if side is row else "baseline"
@@ -142,6 +141,24 @@ def _check_pair(
     exact = row.deterministic or baseline.deterministic
     if primary.seeds == "matched" and not exact and row.seeds != baseline.seeds:
         raise RefusedCell("refused: matched seeds differ")
+
+
+def budget_ratios(
+    rows: Sequence[RowRecord], column: ComparableColumn, primary: Primary, axis: Axis
+) -> dict[float, list[str]]:
+    """Labels of compared rows by their whole run's count over the baseline's, where not equal."""
+    ratios: dict[float, list[str]] = {}
+    for row in rows:
+        try:
+            baseline = _baseline(row, rows, column, primary)
+            _check_pair(row, baseline, primary)
+        except RefusedCell:
+            continue
+        spent, allowed = (float(axis_counts(side, axis)[-1]) for side in (row, baseline))
+        if spent != allowed:
+            ratio = spent / allowed if allowed else inf
+            ratios.setdefault(ratio, []).append(row.label)
+    return ratios
 
 
 def _with_p_value(cell: Cell, adjusted: float) -> Cell:

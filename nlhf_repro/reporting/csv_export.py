@@ -8,9 +8,8 @@ from io import StringIO
 
 from nlhf_repro.reporting.cells import Table
 
-COLUMNS = (
-    "row", "column", "estimate", "lower", "upper", "p_value", "seeds", "clusters", "level", "text", "note",
-)  # fmt: skip
+NUMBERS = ("estimate", "lower", "upper", "p_value")
+COLUMNS = ("row", "column", *NUMBERS, "seeds", "clusters", "level", "text", "note")
 
 
 def to_csv(table: Table) -> str:

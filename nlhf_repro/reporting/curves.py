@@ -22,9 +22,9 @@ from nlhf_repro.uncertainty import GapsRefusedError, geometric_mean
 class Curve:
     """One row's learning curve.
 
-    `middle` is the geometric mean over seeds and games of the values clipped to the floor; `lower` and
-    `upper` are its t interval, NaN where the logarithm is refused or one game is all there is. `quartiles`
-    are those of the single runs.
+    `middle` is the geometric mean over seeds and games of the values clipped to the floor; `lower`
+    and `upper` are its t interval, NaN where the logarithm is refused or one game is all there is.
+    `quartiles` are those of the single runs.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette without its yellow, which is too light for a line: told apart by all readers.
+
+class Look(TypedDict):
+    """How one name is drawn in every panel."""
+
+    color: str
+    linestyle: Literal["-", "--", "-."]
+
+
+# Okabe and Ito's palette, without the yellow that is too light for a line.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-", (0, (5, 1)), (0, (3, 1, 1, 1)))
+DASHES: tuple[Literal["-", "--", "-."], ...] = ("-", "--", "-.")
 INK = "#555555"
 PANEL_INCHES = (4.3, 3.9)
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11.0,
     "axes.titlesize": 12.0,
@@ -40,7 +48,7 @@ STYLE = {
 def draw_figures(
     rows: Sequence[RowRecord], specification: TableSpecification, folder: Path
 ) -> list[Path]:
-    """Every figure of the specification as folder/NAME.png and folder/NAME.svg; the paths written."""
+    """Every figure of the specification as folder/NAME.png and .svg; the paths written."""
     paths = []
     for figure in specification.figures:
         panels = figure_panels(rows, figure, specification.level)
@@ -71,19 +79,19 @@ def _draw(
         return _saved(figure, folder, specification.name)
 
 
-def _looks(panels: Sequence[Panel]) -> dict[str, dict[str, object]]:
+def _looks(panels: Sequence[Panel]) -> dict[str, Look]:
     """One color and dash for each name, the same in all panels."""
     names = dict.fromkeys(curve.name for panel in panels for curve in panel.curves)
     return {
         name: {
             "color": COLORS[index % len(COLORS)],
-            "linestyle": STYLES[index // len(COLORS) % len(STYLES)],
+            "linestyle": DASHES[index // len(COLORS) % len(DASHES)],
         }
         for index, name in enumerate(names)
     }
 
 
-def _draw_panel(ax: Axes, panel: Panel, looks: dict[str, dict[str, object]]) -> None:
+def _draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look]) -> None:
     ax.set_title(panel.title, loc="left")
     ax.set_yscale("log")
     ax.grid(True, color="#E6E6E6", linewidth=0.6)
@@ -105,9 +113,9 @@ def _draw_panel(ax: Axes, panel: Panel, looks: dict[str, dict[str, object]]) -> 
         ax.text(0.03, 0.08, text, transform=ax.transAxes, fontsize=9, color=INK)
 
 
-def _draw_curve(ax: Axes, curve: Curve, look: dict[str, object]) -> None:
-    color = str(look["color"])
-    ax.plot(curve.counts, curve.middle, linewidth=1.8, zorder=3, **look)  # type: ignore[arg-type]
+def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
+    color = look["color"]
+    ax.plot(curve.counts, curve.middle, linewidth=1.8, zorder=3, **look)
     ax.fill_between(curve.counts, curve.lower, curve.upper, color=color, alpha=0.2, linewidth=0)
     if curve.runs > 1:
         for quartile in curve.quartiles:
@@ -134,7 +142,13 @@ def _draw_floor(ax: Axes, panel: Panel) -> None:
     ax.axhline(panel.floor, color=INK, linestyle=":", linewidth=1.0)
     place = (ax.get_xlim()[0], panel.floor)
     ax.annotate(
-        "numerical floor", place, (4, -3), textcoords="offset points", fontsize=9, color=INK, va="top"
+        "numerical floor: lower values count as it",
+        place,
+        (4, -3),
+        textcoords="offset points",
+        fontsize=9,
+        color=INK,
+        va="top",
     )
     ax.set_ylim(bottom=panel.floor / 30)
 
@@ -142,19 +156,24 @@ def _draw_floor(ax: Axes, panel: Panel) -> None:
 def _legend(
     figure: Figure,
     panels: Sequence[Panel],
-    looks: dict[str, dict[str, object]],
+    looks: dict[str, Look],
     confidence: float,
 ) -> None:
     """One legend for all panels, and what the lines and bands are."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], linewidth=2.4, label=name, **look) for name, look in looks.items()]  # type: ignore[arg-type]
+    handles = [Line2D([], [], linewidth=2.4, label=name, **look) for name, look in looks.items()]
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower left", ncols=4, frameon=False, handlelength=1.8
+            handles=handles,
+            loc="outside lower left",
+            ncols=2 * len(panels) + 1,
+            frameon=False,
+            handlelength=1.8,
         )
     if any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
-        reading = f"line: geometric mean of the runs; band: {confidence:.0%} t interval, games as clusters; thin lines: quartiles"
+        band = f"band: {confidence:.0%} t interval, games as clusters"
+        reading = f"line: geometric mean of the runs; {band}; thin lines: quartiles"
     else:
         reading = "line: geometric mean of the runs; no interval is estimable"
     figure.text(0.99, 0.985, reading, ha="right", va="top", fontsize=8.5, color=INK)

@@ -6,12 +6,16 @@ from nlhf_repro.reporting.cells import Table
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub-flavored Markdown: title, caption, pipe table, notes; the same table gives the same text."""
-    lines = [[_escaped(row.label), *(_escaped(cell.text) for cell in row.cells)] for row in table.rows]
+    """GitHub-flavored Markdown: title, caption, pipe table, notes."""
+    lines = [
+        [_escaped(row.label), *(_escaped(cell.text) for cell in row.cells)] for row in table.rows
+    ]
     grid = [[_escaped(name) for name in table.header], *lines]
     widths = [max(len(line[column]) for line in grid) for column in range(len(table.header))]
     padded = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |"
+        "| "
+        + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
+        + " |"
         for line in grid
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
-from nlhf_repro.reporting.comparison import Primary, is_complete
-from nlhf_repro.reporting.numbers import exact_count
+from nlhf_repro.reporting.comparison import budget_ratios, is_complete
+from nlhf_repro.reporting.series import Axis, axis_label
 from nlhf_repro.reporting.specification import TableSpecification
 
 
@@ -27,10 +27,10 @@ def table_notes(
 
 
 def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
-    yield "K × n: training seeds × games, the same games for every row."
+    yield "K x n: training seeds x games, the same games for every row."
     exact = [row.label for row in rows if row.deterministic]
     if exact:
-        which = "all rows" if len(exact) == len(rows) else ", ".join(exact)
+        which = "all rows" if len(exact) == len(rows) else "; ".join(exact)
         yield f"exact ({which}): no training variance; games are the cluster."
     games = {values.shape[1] for row in rows for values in row.values.values()}
     if 1 in games:
@@ -52,20 +52,16 @@ def _comparison_notes(
     same = "" if column.across_regularization else " of the same regularization"
     yield (
         f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}: "
-        f"{', '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p adjusted by "
-        f"Holm over the comparisons of this table; {primary.seeds} seeds. Declared before running."
+        f"{'; '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p "
+        f"adjusted by Holm over the comparisons of this table; {primary.seeds} seeds. Declared "
+        "before running."
     )
-    yield from _ends(rows, primary)
-
-
-def _ends(rows: Sequence[RowRecord], primary: Primary) -> Iterator[str]:
-    """Says so where compared rows had different budgets."""
-    trained = [row for row in rows if row.seeds]
-    for axis in ("updates", "comparisons", "preference_evaluations"):
-        ends = {row.label: float(getattr(row, axis)[-1]) for row in trained}
-        if len(set(ends.values())) > 1:
-            listed = ", ".join(f"{label} {exact_count(end)}" for label, end in ends.items())
-            yield f"The rows end at different counts of {axis.replace('_', ' ')}: {listed}."
+    axes: tuple[Axis, ...] = ("updates", "comparisons", "preference_evaluations")
+    for axis in axes:
+        ratios = budget_ratios(rows, column, primary, axis)
+        listed = ", ".join(f"{r:.3g} ({'; '.join(labels)})" for r, labels in ratios.items())
+        if listed:
+            yield f"Unequal budgets: {axis_label(axis)} of the run over the baseline's: {listed}."
 
 
 def _mark_notes(table: Table) -> Iterator[str]:
@@ -74,8 +70,8 @@ def _mark_notes(table: Table) -> Iterator[str]:
         yield f"{INCOMPLETE} incomplete: declared seeds are missing, so the number will change."
     if CHECKPOINT in text:
         yield (
-            f"{CHECKPOINT} checkpoint level: one training run, no training variance; says nothing about "
-            "another run of the algorithm."
+            f"{CHECKPOINT} checkpoint level: one training run, no training variance; says nothing "
+            "about another run of the algorithm."
         )
 
 
@@ -95,14 +91,28 @@ def _row_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
 
 
 def _cell_notes(table: Table) -> Iterator[str]:
+    """What single cells have to say that their text and the marks do not, once for all rows."""
+    speakers: dict[tuple[str, str], list[str]] = {}
     for row in table.rows:
         for header, cell in zip(table.header[1:], row.cells, strict=True):
             if cell.note:
-                yield f"{row.label}, {header}: {cell.note}."
+                speakers.setdefault((header, cell.note), []).append(row.label)
+    for (header, note), labels in speakers.items():
+        yield f"{header} of {'; '.join(labels)}: {note}."
 
 
 def _variant_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    """The settings in force: those that all rows share once, then each row's own."""
+    if not rows:
+        return
+    shared = set.intersection(*(set(row.variants.items()) for row in rows))
+    if shared:
+        yield f"Variants of all rows: {_settings(shared)}."
     for row in rows:
-        if row.variants:
-            listed = ", ".join(f"{name} {value}" for name, value in sorted(row.variants.items()))
-            yield f"Variants of {row.label}: {listed}."
+        own = set(row.variants.items()) - shared
+        if own:
+            yield f"Variants of {row.label}: {_settings(own)}."
+
+
+def _settings(variants: set[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(variants))

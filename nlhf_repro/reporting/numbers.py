@@ -16,7 +16,8 @@ def significant(value: float, digits: int, scientific: bool) -> str:
     if scientific:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    return f"{value:.{max(digits - 1 - math.floor(math.log10(abs(value))), 0)}f}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):.{max(decimals, 0)}f}"
 
 
 def is_scientific(value: float) -> bool:
@@ -38,20 +39,23 @@ def share_text(value: float) -> str:
     """A share as a percentage; 100% and 0% only where the share is exactly 1 or 0."""
     if value in (0.0, 1.0):
         return f"{value:.0%}"
-    return f"{min(max(100 * value, 0.1), 99.9):.1f}%"
+    return f"{min(max(100 * value, 0.1), 99.9):.1f}".removesuffix(".0") + "%"
 
 
 def positive_interval(estimate: float, lower: float, upper: float) -> str:
     """A positive quantity whose interval is relative: 2.1e-4 [1.8e-4, 2.5e-4].
 
-    The digits grow until the interval's half-width shows, so that no interval is printed as a point.
+    The digits grow until the interval's half-width shows, so that no interval is printed as a
+    point.
     """
     scientific = is_scientific(estimate)
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return significant(estimate, 2, scientific)
     half_width = (upper - lower) / (2 * estimate)
     digits = 3 if half_width == 0 else max(2, 1 + math.ceil(-math.log10(half_width)))
-    ends = (significant(v, min(digits, MAXIMAL_DIGITS), scientific) for v in (estimate, lower, upper))
+    ends = (
+        significant(v, min(digits, MAXIMAL_DIGITS), scientific) for v in (estimate, lower, upper)
+    )
     return "{} [{}, {}]".format(*ends)
 
 

@@ -1,4 +1,4 @@
-"""Reading a row's records: which values, at which recorded point, and whether they may be averaged."""
+"""Reading a row's records: which values, at which point, and what may be set against what."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.numbers import exact_count
 
 Axis = Literal["updates", "comparisons", "preference_evaluations"]
-At = Literal["last"] | dict[Axis, int]
+At = Literal["last"] | dict[Axis | Literal["share"], float]
 
 
 def axis_label(axis: Axis) -> str:
@@ -34,10 +34,13 @@ def axis_counts(row: RowRecord, axis: Axis) -> Array:
 
 
 def check_at(at: At) -> None:
-    """Refuse a point that is neither `last` nor one count of one axis."""
-    if at != "last" and (len(at) != 1 or min(at.values()) < 0):
+    """Refuse a point that is neither `last`, nor one count of one axis, nor a share."""
+    if at == "last":
+        return
+    if len(at) != 1 or min(at.values()) < 0 or at.get("share", 1) > 1:
         raise ImpossibleSettingError(
-            f"at = {at} is no point of a run: write `last`, or one count such as {{updates: 1000}}."
+            f"at = {at} is no point of a run: write last, one count such as {{updates: 1000}}, or "
+            "{share: 0.5} of the updates."
         )
 
 
@@ -45,14 +48,16 @@ def recorded_point(row: RowRecord, at: At) -> int:
     """Index of the last recorded point that does not exceed the count asked for.
 
     Raises:
-        RefusedCell: the row ended before that count.
+        RefusedCell: the row ended before that count, or was recorded only after it.
     """
     if at == "last":
         return len(row.updates) - 1
-    ((axis, count),) = at.items()
+    axis, count = _axis_and_count(row, at)
     counts = axis_counts(row, axis)
     if counts[-1] < count:
         raise RefusedCell(f"ended at {exact_count(counts[-1])} {axis_label(axis)}")
+    if counts[0] > count:
+        raise RefusedCell(f"first recorded at {exact_count(counts[0])} {axis_label(axis)}")
     return int(np.searchsorted(counts, count, side="right")) - 1
 
 
@@ -60,7 +65,7 @@ def point_note(row: RowRecord, at: At) -> str:
     """Says which point was read where it is not exactly the one asked for."""
     if at == "last":
         return ""
-    ((axis, count),) = at.items()
+    axis, count = _axis_and_count(row, at)
     found = axis_counts(row, axis)[recorded_point(row, at)]
     return "" if found == count else f"read at {exact_count(found)} {axis_label(axis)}"
 
@@ -70,7 +75,14 @@ def at_text(at: At) -> str:
     if at == "last":
         return "at the end of training"
     ((axis, count),) = at.items()
-    return f"at {count} {axis_label(axis)} (the last recorded point up to there)"
+    place = f"{count:.0%} of the updates" if axis == "share" else f"{count:g} {axis_label(axis)}"
+    return f"at {place} (the last recorded point up to there)"
+
+
+def _axis_and_count(row: RowRecord, at: dict[Axis | Literal["share"], float]) -> tuple[Axis, float]:
+    """The count that a point stands for in this row."""
+    ((axis, count),) = at.items()
+    return ("updates", count * float(row.updates[-1])) if axis == "share" else (axis, count)
 
 
 def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
@@ -105,10 +117,14 @@ def check_record(row: RowRecord) -> None:
         ValueError: names the row and the array.
     """
     for name, values in row.values.items():
-        if values.ndim != 3 or (len(values), values.shape[-1]) != (len(row.seeds), len(row.updates)):
+        if values.ndim != 3 or (len(values), values.shape[-1]) != (
+            len(row.seeds),
+            len(row.updates),
+        ):
             raise ValueError(
-                f"Row '{row.label}' has {name} of shape {values.shape}, but {len(row.seeds)} finished "
-                f"seeds and {len(row.updates)} recorded points: gather the row's records again."
+                f"Row '{row.label}' has {name} of shape {values.shape}, but {len(row.seeds)} "
+                f"finished seeds and {len(row.updates)} recorded points: gather the row's records "
+                "again."
             )
 
 
@@ -125,8 +141,8 @@ def collapse_exact(row: RowRecord) -> RowRecord:
     for name, values in row.values.items():
         if not np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
             raise ValueError(
-                f"Row '{row.label}' is exact, but {name} differs between its seeds: remove the stale "
-                "records of one of them."
+                f"Row '{row.label}' is exact, but {name} differs between its seeds: remove the "
+                "stale records of one of them."
             )
     first = {name: values[:1] for name, values in row.values.items()}
     return replace(row, seeds=row.seeds[:1], missing=(), values=first)
@@ -135,8 +151,8 @@ def collapse_exact(row: RowRecord) -> RowRecord:
 def check_comparable(first: RowRecord, second: RowRecord, benchmark: str, iterate: str) -> None:
     """Refuse to pair rows that play other games.
 
-    Every run starts at the reference policy, so that rows on the same games agree on what a benchmark
-    measures before the first update; records without update 0 cannot be checked.
+    Every run starts at the reference policy, so that rows on the same games agree on what a
+    benchmark measures before the first update; records without update 0 cannot be checked.
 
     Raises:
         RefusedCell: another number of games, or other values at update 0.

@@ -17,7 +17,7 @@ from nlhf_repro.reporting.series import Axis
 
 T = TypeVar("T")
 
-SIZE = "K × n"
+SIZE = "K x n"
 COMPARISON = "comparison"
 
 
@@ -31,8 +31,8 @@ class FigureSpecification:
         benchmark: On the vertical axis.
         iterates: A panel each where panels is `iterate`, else one.
         axis: The horizontal axis.
-        panels: A panel for each regularization, for each iterate, or one for all rows. An ending of a
-            row's label that repeats its panel's regularization, such as ", tau 0.1", is not drawn.
+        panels: A panel for each regularization, for each iterate, or one for all rows. An ending
+            of a row's label that repeats the panel's regularization, as ", tau 0.1", is not drawn.
         lines: Horizontal dashed lines, label to height.
         bounds: Theorem bounds to draw as dashed curves over updates.
     """
@@ -50,13 +50,13 @@ class FigureSpecification:
         """Refuse settings that contradict one another."""
         if not self.iterates or (len(self.iterates) > 1 and self.panels != "iterate"):
             raise ImpossibleSettingError(
-                f"Figure '{self.name}' has {len(self.iterates)} iterates with panels: {self.panels}: name "
-                "one iterate, or set panels to iterate."
+                f"Figure '{self.name}' has {len(self.iterates)} iterates with panels: "
+                f"{self.panels}: name one iterate, or set panels to iterate."
             )
         if self.bounds and self.axis != "updates":
             raise ImpossibleSettingError(
-                f"Figure '{self.name}' draws bounds over {self.axis}: they are stated over updates, so "
-                "set axis to updates."
+                f"Figure '{self.name}' draws bounds over {self.axis}: they are stated over "
+                "updates, so set axis to updates."
             )
 
 
@@ -81,13 +81,13 @@ class TableSpecification:
         for header in headers:
             if [*headers, SIZE, COMPARISON].count(header) > 1:
                 raise ImpossibleSettingError(
-                    f"Two columns of the table are called '{header}': give each a header of its own "
-                    f"('{SIZE}' and '{COMPARISON}' are taken)."
+                    f"Two columns of the table are called '{header}': give each a header of its "
+                    f"own ('{SIZE}' and '{COMPARISON}' are taken)."
                 )
         if self.primary is not None and self.compared is None:
             raise ImpossibleSettingError(
-                f"table.primary.column is '{self.primary.column}', which is no column that can be compared: "
-                f"choose among {', '.join(_comparable_headers(self.columns)) or 'none'}."
+                f"table.primary.column is '{self.primary.column}', which is no column that can be "
+                f"compared: choose among {', '.join(_comparable_headers(self.columns)) or 'none'}."
             )
 
     @property
@@ -180,7 +180,9 @@ def _check_keys(kind: type[Any], node: Mapping[str, Any], where: str) -> None:
     for key in node:
         if key not in parameters:
             close = get_close_matches(str(key), parameters, n=1)
-            remedy = f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(parameters)}."
+            remedy = (
+                f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(parameters)}."
+            )
             raise ImpossibleSettingError(f"{where} has no key '{key}': {remedy}")
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in node:

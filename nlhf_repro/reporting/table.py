@@ -29,7 +29,9 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
     for row in rows:
         check_record(row)
     shown = [collapse_exact(row) for row in rows]
-    columns = {column.header: _column(column, shown, specification) for column in specification.columns}
+    columns = {
+        column.header: _column(column, shown, specification) for column in specification.columns
+    }
     if specification.primary and specification.compared and specification.primary.baselines:
         cells = comparison_cells(
             shown, specification.compared, specification.primary, specification.level
@@ -109,9 +111,9 @@ def _size(row: RowRecord) -> Cell:
     """Seeds times games, behind every number of the row."""
     games = {values.shape[1] for values in row.values.values()}
     if not row.seeds or not games:
-        return Cell(f"0 × {max(games)}" if games else "-")
+        return Cell(f"0 x {max(games)}" if games else "-")
     seeds = "exact" if row.deterministic else str(len(row.seeds))
-    return Cell(f"{seeds} × {max(games)}", seeds=len(row.seeds), clusters=max(games))
+    return Cell(f"{seeds} x {max(games)}", seeds=len(row.seeds), clusters=max(games))
 
 
 def _cost(row: RowRecord, name: str) -> Cell:

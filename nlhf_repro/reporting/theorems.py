@@ -1,7 +1,7 @@
 """Bounds that the papers prove, as functions of what a record holds; T is counted as the papers do.
 
-The papers' pi_1 is the reference policy, so the policy after u updates is their pi_{u+1}. All arrays
-broadcast; logarithms are natural.
+The papers' pi_1 is the reference policy, so the policy after u updates is their pi_{u+1}. All
+arrays broadcast; logarithms are natural.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from nlhf_repro.interfaces import Array
 
 
 def log_ratio_scale(largest_log_ratio: Array, regularization: float) -> Array:
-    """C = max(B tau, 1), with B the largest |log pi / pi_ref| of a run (INPO, arXiv:2407.00617, A)."""
+    """C = max(B tau, 1), B the largest |log pi / pi_ref| of a run (INPO, arXiv:2407.00617)."""
     return np.maximum(largest_log_ratio * regularization, 1.0)
 
 
@@ -36,7 +36,7 @@ def log_ratio(updates: Array, regularization: float) -> Array:
 def average_gap_constant(gap: Array, updates: Array, scale: Array, divergence: Array) -> Array:
     """The constant c in DualGap(average of pi_1..pi_T) = c C sqrt(D / T), T = updates >= 1.
 
-    INPO, Theorem 3, proves O(C sqrt(D / T)) and states no constant; D = max_pi KL(pi || pi_1), which is
-    max_y -log pi_ref(y).
+    INPO, Theorem 3, proves O(C sqrt(D / T)) and states no constant; D = max_pi KL(pi || pi_1),
+    which is max_y -log pi_ref(y).
     """
     return np.asarray(gap * np.sqrt(updates) / (scale * np.sqrt(divergence)))

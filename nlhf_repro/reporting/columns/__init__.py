@@ -1,4 +1,4 @@
-"""The column kinds that ship; a table's YAML names one as its `_target_`, or any class of the user's."""
+"""The column kinds that ship; a table's YAML names one, or the user's own, as its `_target_`."""
 
 from nlhf_repro.reporting.columns.bound import RatioToBound
 from nlhf_repro.reporting.columns.gap import GeometricMeanGap

@@ -18,12 +18,14 @@ Bound = Literal["inpo_last_iterate_kl", "log_ratio", "inpo_average_gap"]
 LARGEST_LOG_RATIO = "log_ratio_to_reference"
 REFERENCE_DIVERGENCE = "reference_divergence"
 
+SCALE = "C = max(B tau, 1), B the largest recorded |log pi / pi_ref| of the run"
 STATEMENTS: dict[Bound, str] = {
-    "inpo_last_iterate_kl": "32 C^2 / (tau^2 (T + 1)), T = updates + 1, exact updates with step "
-    "2 / (tau (t + 2)) (INPO, Theorem 4)",
-    "log_ratio": "1 / tau (exact INPO with step at most 1 / tau)",
-    "inpo_average_gap": "C sqrt(D / T), T = updates (INPO, Theorem 3, proven up to a constant that is "
-    "not stated: the number printed is the constant that the runs imply)",
+    "inpo_last_iterate_kl": "32 C^2 / (tau^2 (T + 1)), T = updates + 1, for exact updates with "
+    f"step 2 / (tau (t + 2)) (INPO, Theorem 4); {SCALE}",
+    "log_ratio": "1 / tau, for exact INPO with steps of at most 1 / tau",
+    "inpo_average_gap": "C sqrt(D / T), T = updates (INPO, Theorem 3, which proves this up to a "
+    f"constant that it does not state: printed is the constant that the runs imply); {SCALE}; "
+    "D = max_pi KL(pi || pi_ref)",
 }
 
 
@@ -32,8 +34,8 @@ STATEMENTS: dict[Bound, str] = {
 class RatioToBound:
     """Largest ratio of a value to its theoretical bound, over games, seeds and recorded updates.
 
-    B is the largest recorded log_ratio_to_reference (last iterate) of a run, C = max(B tau, 1), and D the
-    record reference_divergence. Bounds are for exact updates, so other rows are refused.
+    B is the largest recorded log_ratio_to_reference (last iterate) of a run, C = max(B tau, 1),
+    and D the record reference_divergence. Bounds are for exact updates, so other rows are refused.
 
     Attributes:
         header: The column's title.
@@ -70,9 +72,8 @@ class RatioToBound:
     def explanation(self, confidence: float) -> str:
         """The bound."""
         return (
-            f"{self.benchmark} ({self.iterate} iterate) over {STATEMENTS[self.bound]}; maximum over games "
-            "and recorded updates from 1 on, no interval; C = max(B tau, 1), B the largest recorded "
-            "|log pi / pi_ref| of the run"
+            f"largest {self.benchmark} ({self.iterate} iterate) of any game and recorded update from "
+            f"1 on, no interval, over {STATEMENTS[self.bound]}"
         )
 
 

@@ -32,8 +32,8 @@ class GeometricMeanGap:
         benchmark: A benchmark with a positive floor.
         iterate: last or average.
         at: `last`, or one count such as {comparisons: 40000}.
-        across_regularization: Whether rows of different regularization may be compared: true for the
-            unregularized gap only.
+        across_regularization: Whether rows of different regularization may be compared: true for
+            the unregularized gap only.
     """
 
     header: str
@@ -47,8 +47,8 @@ class GeometricMeanGap:
         check_at(self.at)
         if self.across_regularization and self.benchmark.startswith("regularized"):
             raise ImpossibleSettingError(
-                f"Column '{self.header}' would compare {self.benchmark} across regularizations: set "
-                "across_regularization to false."
+                f"Column '{self.header}' would compare {self.benchmark} across regularizations: "
+                "set across_regularization to false."
             )
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
@@ -82,27 +82,29 @@ class GeometricMeanGap:
     ) -> Cell:
         """The row's geometric-mean gap as a multiple of the baseline's, paired by game."""
         check_comparable(row, baseline, self.benchmark, self.iterate)
-        sides = [values_at(side, self.benchmark, self.iterate, self.at) for side in (row, baseline)]
+        first = values_at(row, self.benchmark, self.iterate, self.at)
+        second = values_at(baseline, self.benchmark, self.iterate, self.at)
         floor = max(_floor(row, self), _floor(baseline, self))
         exact = (row.deterministic, baseline.deterministic)
         try:
-            ratio = ratio_of_gaps(*sides, floor, matched and not any(exact), exact, confidence)
+            ratio = ratio_of_gaps(
+                first, second, floor, matched and not any(exact), exact, confidence
+            )
         except GapsRefusedError as refusal:
-            worst = max(sides, key=lambda gaps: float((gaps <= floor).mean()))
+            worst = max((first, second), key=lambda gaps: float((gaps <= floor).mean()))
             raise RefusedCell("refused: " + _refusal_text(worst, floor, refusal)) from refusal
         known = ratio.on_log_scale.level == "algorithm"
-        points = (point_note(side, self.at) for side in (row, baseline))
         clipped = f"{sum(ratio.at_floor)} gaps at the floor" if any(ratio.at_floor) else ""
         return Cell(
-            "×" + positive_interval(ratio.estimate, ratio.lower, ratio.upper),
+            positive_interval(ratio.estimate, ratio.lower, ratio.upper) + " times",
             ratio.estimate,
             ratio.lower,
             ratio.upper,
             p_value=ratio.p_value if known else float("nan"),
-            seeds=min(len(side) for side in sides),
-            clusters=sides[0].shape[1],
+            seeds=min(len(first), len(second)),
+            clusters=first.shape[1],
             level="exact" if all(exact) else ratio.on_log_scale.level,
-            note=joined(*points, clipped, engine_note(ratio.on_log_scale)),
+            note=joined(clipped, engine_note(ratio.on_log_scale)),
         )
 
     def comparison_explanation(self) -> str:
@@ -118,10 +120,10 @@ def _floor(row: RowRecord, column: GeometricMeanGap) -> float:
 
 
 def _refusal_text(gaps: Array, floor: float, refusal: GapsRefusedError) -> str:
-    """The reason in a cell's words: how many gaps are noise."""
-    if gaps.min() < -floor:
-        return f"a gap is {plain(float(gaps.min()))}, below zero"
-    at_floor = float(np.mean(gaps <= floor))
-    if at_floor == 0:
+    """The reason in a cell's words: how many gaps are noise, or what is wrong with them."""
+    if gaps.min() < -floor or not (gaps <= floor).any():
         return str(refusal)
+    at_floor = float(np.mean(gaps <= floor))
+    if at_floor == 1:
+        return f"all gaps at the floor {plain(floor, 1)}"
     return f"{share_text(at_floor)} of the gaps are at the floor {plain(floor, 1)}"

@@ -71,9 +71,10 @@ class MeanValue:
     ) -> Cell:
         """The row's mean minus the baseline's, paired by game."""
         check_comparable(row, baseline, self.benchmark, self.iterate)
-        sides = [values_at(side, self.benchmark, self.iterate, self.at) for side in (row, baseline)]
+        first = values_at(row, self.benchmark, self.iterate, self.at)
+        second = values_at(baseline, self.benchmark, self.iterate, self.at)
         exact = (row.deterministic, baseline.deterministic)
-        result = difference(*sides, matched and not any(exact), exact, confidence)
+        result = difference(first, second, matched and not any(exact), exact, confidence)
         return Cell(
             additive_interval(result.estimate, result.lower, result.upper, sign=True),
             result.estimate,
@@ -83,9 +84,7 @@ class MeanValue:
             seeds=min(result.seeds),
             clusters=result.clusters,
             level="exact" if all(exact) else result.level,
-            note=joined(
-                *(point_note(side, self.at) for side in (row, baseline)), engine_note(result)
-            ),
+            note=engine_note(result),
         )
 
     def comparison_explanation(self) -> str:

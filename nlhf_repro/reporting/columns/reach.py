@@ -20,7 +20,7 @@ QUARTILES = (0.5, 0.25, 0.75)
 @final
 @dataclass(frozen=True)
 class UpdatesToReach:
-    """Median and quartiles, over seeds and games, of the first recorded point at or below a threshold.
+    """Median and quartiles over the runs of the first recorded point at or below a threshold.
 
     Attributes:
         header: The column's title.
@@ -53,13 +53,13 @@ class UpdatesToReach:
         """What the number is."""
         return (
             f"{axis_label(self.axis)} until the first recorded point with {self.benchmark} "
-            f"({self.iterate} iterate) at or below {self.threshold:g}: median [quartiles] of the runs, "
-            "descriptive; > T: not within the T of the run"
+            f"({self.iterate} iterate) at or below {self.threshold:g}: median [quartiles] of the "
+            "runs, descriptive; > T: not within the T of the run"
         )
 
 
 def first_reached(values: Array, counts: Array, threshold: float) -> Array:
-    """Count at the first point at or below the threshold, [seeds, games]; infinity where there is none."""
+    """Count at the first point at or below the threshold, [seeds, games]; infinity: none is."""
     reached = values <= threshold
     return np.where(reached.any(axis=-1), counts[reached.argmax(axis=-1)], inf)
 

@@ -59,5 +59,6 @@ class ShareBelow:
         """What the number is."""
         return (
             f"share of games with {self.benchmark} ({self.iterate} iterate) at or below "
-            f"{self.threshold:g} {at_text(self.at)} [{confidence:.0%} Wilson interval, games as clusters]"
+            f"{self.threshold:g} {at_text(self.at)} [{confidence:.0%} Wilson interval, games as "
+            "clusters]"
         )

@@ -21,10 +21,11 @@ VERDICTS = ("converges", "stalls", "still falls", "rises", "cycles")
 class Verdict:
     """Counts of the runs (seeds x games) that converge, stall, still fall, rise or cycle.
 
-    The rule reads the last `window` share of the recorded points. A run converges if it ends at or below
-    `threshold` and has stayed there since it got there. Otherwise let `rise` and `fall` be the largest
-    factors by which a later value of the window exceeds an earlier one and the reverse: it cycles if both
-    exceed `factor`, rises or still falls if one does, stalls if none. Sampling noise can look like a cycle.
+    The rule reads the last `window` share of the recorded points. A run converges if it ends at or
+    below `threshold` and has stayed there since it got there. Otherwise let `rise` and `fall` be
+    the largest factors by which a later value of the window exceeds an earlier one and the
+    reverse: it cycles if both exceed `factor`, rises or still falls if one does, stalls if none.
+    Sampling noise can look like a cycle.
 
     Attributes:
         header: The column's title.
@@ -46,12 +47,12 @@ class Verdict:
         """Refuse a rule that decides nothing."""
         if not 0 < self.window <= 1 or not self.factor > 1:
             raise ImpossibleSettingError(
-                f"Column '{self.header}' has window {self.window} and factor {self.factor}: give a window "
-                "above 0 and at most 1, and a factor above 1."
+                f"Column '{self.header}' has window {self.window} and factor {self.factor}: give a "
+                "window above 0 and at most 1, and a factor above 1."
             )
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
-        """converges 97/100, cycles 3/100."""
+        """Such as: converges 97/100, cycles 3/100."""
         values = series(row, self.benchmark, self.iterate)
         points = max(ceil(self.window * values.shape[-1]), 2)
         floor = max(row.floors.get(self.benchmark, 0.0), float(np.finfo(np.float64).tiny))
@@ -64,10 +65,11 @@ class Verdict:
     def explanation(self, confidence: float) -> str:
         """The rule."""
         return (
-            f"{self.benchmark} ({self.iterate} iterate) of each run over the last {self.window:.0%} of the "
-            f"recorded points: converges if it ends at or below {self.threshold:g} and stayed there once "
-            f"there; else cycles if it both rises and falls by more than a factor {self.factor:g}, rises "
-            "or still falls if only one, stalls if neither; sampling noise can look like a cycle"
+            f"{self.benchmark} ({self.iterate} iterate) of each run over the last "
+            f"{self.window:.0%} of the recorded points: converges if it ends at or below "
+            f"{self.threshold:g} and stayed there once there; else cycles if it both rises and "
+            f"falls by more than a factor {self.factor:g}, rises or still falls if only one, "
+            "stalls if neither; sampling noise can look like a cycle"
         )
 
 
