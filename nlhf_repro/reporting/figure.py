@@ -73,7 +73,7 @@ def _draw(
             _draw_panel(ax, panel, looks)
             ax.set_xlabel(axis_label(specification.axis))
             if index == 0:
-                ax.set_ylabel(specification.benchmark.replace("_", " "))
+                ax.set_ylabel(specification.label)
         figure.suptitle(specification.title, x=0.01, ha="left", fontsize=13, weight="bold")
         _legend(figure, panels, looks, confidence)
         return _saved(figure, folder, specification.name)

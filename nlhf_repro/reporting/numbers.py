@@ -16,7 +16,7 @@ def significant(value: float, digits: int, scientific: bool) -> str:
     if scientific:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    decimals = digits - 1 - _magnitude(value)
     return f"{round(value, decimals):.{max(decimals, 0)}f}"
 
 
@@ -51,8 +51,8 @@ def positive_interval(estimate: float, lower: float, upper: float) -> str:
     scientific = is_scientific(estimate)
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return significant(estimate, 2, scientific)
-    half_width = (upper - lower) / (2 * estimate)
-    digits = 3 if half_width == 0 else max(2, 1 + math.ceil(-math.log10(half_width)))
+    half_width = (upper - lower) / 2
+    digits = 3 if half_width == 0 else max(2, 1 + _magnitude(estimate) - _magnitude(half_width))
     ends = (
         significant(v, min(digits, MAXIMAL_DIGITS), scientific) for v in (estimate, lower, upper)
     )
@@ -67,9 +67,14 @@ def additive_interval(estimate: float, lower: float, upper: float, sign: bool = 
         return f"{estimate:{plus}.3g}"
     if half_width == 0:
         return f"{estimate:{plus}.3g} [{lower:{plus}.3g}, {upper:{plus}.3g}]"
-    decimals = max(0, 1 - math.floor(math.log10(half_width)))
+    decimals = max(0, 1 - _magnitude(half_width))
     kind = f"{plus}.{min(decimals, MAXIMAL_DIGITS + 4)}f"
     return f"{estimate:{kind}} [{lower:{kind}}, {upper:{kind}}]"
+
+
+def _magnitude(value: float) -> int:
+    """The power of ten of the first significant digit."""
+    return math.floor(math.log10(abs(value)))
 
 
 def p_value_text(p_value: float) -> str:

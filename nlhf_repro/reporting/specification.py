@@ -28,7 +28,8 @@ class FigureSpecification:
     Attributes:
         name: Of the files; lower case.
         title: Above the figure.
-        benchmark: On the vertical axis.
+        benchmark: On the vertical axis, log scale.
+        label: The vertical axis in words.
         iterates: A panel each where panels is `iterate`, else one.
         axis: The horizontal axis.
         panels: A panel for each regularization, for each iterate, or one for all rows. An ending
@@ -40,6 +41,7 @@ class FigureSpecification:
     name: str
     title: str
     benchmark: str
+    label: str
     iterates: tuple[str, ...]
     axis: Axis
     panels: Literal["regularization", "iterate", "none"]
@@ -145,7 +147,7 @@ def _column(node: Any, where: str) -> Column:
     column = _built(_imported(str(target), where), fields, f"{where} ({target})")
     if not isinstance(column, Column):
         raise ImpossibleSettingError(
-            f"{where} names {target}, which is no column: it lacks header, cell or explanation."
+            f"{where} names {target}, which is no column: it lacks header or explanation."
         )
     return column
 
@@ -158,8 +160,10 @@ def _imported(target: str, where: str) -> type[Any]:
         raise ImpossibleSettingError(
             f"{where} names {target}, which cannot be imported ({error}): check its spelling."
         ) from error
-    if not isinstance(found, type):
-        raise ImpossibleSettingError(f"{where} names {target}, which is no class.")
+    if not isinstance(found, type) or not callable(getattr(found, "cell", None)):
+        raise ImpossibleSettingError(
+            f"{where} names {target}, which is no column class: it lacks the method cell."
+        )
     return found
 
 

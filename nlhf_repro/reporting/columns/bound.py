@@ -72,8 +72,8 @@ class RatioToBound:
     def explanation(self, confidence: float) -> str:
         """The bound."""
         return (
-            f"largest {self.benchmark} ({self.iterate} iterate) of any game and recorded update from "
-            f"1 on, no interval, over {STATEMENTS[self.bound]}"
+            f"largest {self.benchmark} ({self.iterate} iterate) of any game and recorded update "
+            f"from 1 on, no interval, over {STATEMENTS[self.bound]}"
         )
 
 
