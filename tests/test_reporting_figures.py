@@ -1,5 +1,7 @@
 """Figures: the numbers that are drawn, and the same bytes twice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,19 @@ def test_panels_by_iterate_and_rows_that_are_left_out():
     assert [curve.name for curve in last.curves] == ["A", "B"]
     assert last.left_out == ("C: seeds missing",)
     assert average.left_out == ("B: not recorded", "C: seeds missing")
+
+
+def test_a_bound_is_drawn_at_the_largest_scale_and_needs_its_record():
+    row = record("A", 0.5, gaps(0))
+    exact = replace(row, deterministic=True, seeds=(0,))
+    exact = replace(exact, values={"duality_gap/last": gaps(0)[:1]})
+    wanted = figure(bounds=("inpo_last_iterate_kl",), lines={})
+    with pytest.raises(ImpossibleSettingError, match="needs benchmark log_ratio_to_reference"):
+        figure_panels([exact], wanted, 0.95)
+    ratios = {"log_ratio_to_reference/last": np.full((1, 12, 4), 4.0)}
+    (panel,) = figure_panels([replace(exact, values={**exact.values, **ratios})], wanted, 0.95)
+    (line,) = panel.lines  # C = 4 * 0.5 = 2: 32 * 4 / (0.25 (u + 2))
+    assert line.heights == pytest.approx([512 / 3, 512 / 12, 512 / 102])
 
 
 def test_same_records_give_the_same_bytes(tmp_path):

@@ -8,7 +8,7 @@ from math import nan
 
 import numpy as np
 
-from nlhf_repro.interfaces import Array, RowRecord
+from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import theorems
 from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.columns.bound import LARGEST_LOG_RATIO
@@ -144,11 +144,21 @@ def _band(gaps: Array, floor: float, row: RowRecord, confidence: float) -> tuple
 
 
 def _bounds(rows: Sequence[RowRecord], specification: FigureSpecification) -> Iterator[Line]:
-    """Each bound over the updates of the longest exact row, at the largest C of its runs."""
-    exact = [row for row in rows if row.deterministic and row.regularization > 0 and row.seeds]
+    """Each bound over the updates of the longest exact row, at the largest C of its runs.
+
+    Raises:
+        ImpossibleSettingError: the row has no record of its log-ratios.
+    """
+    exact = [row for row in rows if row.deterministic and row.regularization > 0]
+    exact = [row for row in exact if is_complete(row)]
     if not exact or not specification.bounds:
         return
     row = max(exact, key=lambda candidate: float(candidate.updates[-1]))
+    if f"{LARGEST_LOG_RATIO}/last" not in row.values:
+        raise ImpossibleSettingError(
+            f"Figure '{specification.name}' draws {', '.join(specification.bounds)}, which needs "
+            f"benchmark {LARGEST_LOG_RATIO}: add it to the experiment, or remove bounds."
+        )
     updates = row.updates[row.updates >= 1]
     largest = series(row, LARGEST_LOG_RATIO, "last").max()
     scale = theorems.log_ratio_scale(np.asarray(largest), row.regularization)
