@@ -106,7 +106,7 @@ def compose_config(overrides: Sequence[str], hydra_node: bool = False) -> DictCo
     Raises:
         ImpossibleSettingError: one sentence on what Hydra could not compose.
     """
-    with _hydra():
+    with hydra_setup():
         try:
             return compose("config", list(overrides), return_hydra_config=hydra_node)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -134,7 +134,7 @@ def override_key(override: str) -> str:
 
 
 @contextlib.contextmanager
-def _hydra() -> Iterator[None]:
+def hydra_setup() -> Iterator[None]:
     """Hydra set up for `compose`, also inside of a Hydra job, whose own set-up is kept aside."""
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -185,7 +185,7 @@ def _unknown_choice(choice: str, overrides: Sequence[str]) -> str:
         for path in folder.rglob("*.yaml")
     }
     if group.startswith("hydra/"):
-        with _hydra():
+        with hydra_setup():
             options |= set(GlobalHydra.instance().config_loader().get_group_options(group))
     if not group or not options:
         groups = {path.name for folder in search_folders(overrides) for path in folder.iterdir()}
@@ -198,7 +198,7 @@ def _keys(overrides: Sequence[str]) -> list[str]:
     folders = [path for path in conf_directory().iterdir() if path.is_dir()]
     groups = {folder.name for folder in folders}
     chosen = [each for each in overrides if override_key(each) in {*groups, "hydra.searchpath"}]
-    with _hydra(), contextlib.suppress(HydraException, OmegaConfBaseException):
+    with hydra_setup(), contextlib.suppress(HydraException, OmegaConfBaseException):
         node = OmegaConf.to_container(compose("config", chosen), resolve=False)
         return [*groups, *_dotted(node)]
     return list(groups)

@@ -21,7 +21,7 @@ def uniform_pair_step(
     IPO 1" of the simulations of arXiv:2503.08942), so that plain gradient descent is online mirror
     descent.
     """
-    yield Collect("pairs", UNIFORM, 2, "against", labels, opponent=opponent, opponents=1)
+    yield Collect("pairs", UNIFORM, 2, "against", labels, opponent=(opponent,), opponents=1)
     yield Fit(
         data="pairs",
         start="current",

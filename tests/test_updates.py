@@ -204,7 +204,9 @@ def test_nash_md_with_no_mixture_is_inpo():
     np.testing.assert_allclose(one, run(inpo(0.4, 0.2), game, 50).policy, atol=1e-14)
 
 
-@pytest.mark.parametrize(("step", "low", "high"), [(0.1, 1e-9, 1e-6), (1, 1e-6, 1e-3), (5, 1e-3, 5e-2)])
+@pytest.mark.parametrize(
+    ("step", "low", "high"), [(0.1, 1e-9, 1e-6), (1, 1e-6, 1e-3), (5, 1e-3, 5e-2)]
+)
 def test_the_constant_one_half_departs_from_the_normalizer_as_the_step_grows(step, low, high):
     game = cycle_game(log_softmax(np.array([0.5, -0.5, 0.2])))
     exact = run(sppo(step), game, 1).policy

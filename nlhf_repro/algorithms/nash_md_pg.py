@@ -103,7 +103,7 @@ class NashMDPG:
             1,
             "against",
             self.labels,
-            opponent=Responder({"current": 1.0 - share, "reference": share}),
+            opponent=(Responder({"current": 1.0 - share, "reference": share}),),
             opponents=1,
         )
         yield Fit(

@@ -141,14 +141,26 @@ def half_normalized_log_ratio(policy: Array, target: Array) -> Array:
 
     Stationarity is r + m exp(r) = target with one multiplier m >= 0 a game (E_policy[target] = 0
     makes E_policy[exp(target)] >= 1), so r = target - omega(log m + target), omega the Wright
-    function. log m is found by bisection to the last bit; [games, actions].
+    function. log m is found by Newton's method inside a shrinking bracket; [games, actions].
     """
     low = np.full((*policy.shape[:-1], 1), -800.0)
     high = np.maximum(target.max(axis=-1, keepdims=True), 0.0) + 2.0
-    for _ in range(100):
-        middle = 0.5 * (low + high)
-        log_ratio = target - wrightomega(middle + target)
-        too_large = (policy * np.exp(log_ratio)).sum(axis=-1, keepdims=True) > 1.0
-        low, high = np.where(too_large, middle, low), np.where(too_large, high, middle)
-    result: Array = target - wrightomega(high + target)
+    excess = (policy * np.expm1(np.minimum(target, 1.0))).sum(axis=-1, keepdims=True)
+    log_multiplier = np.clip(np.log(np.maximum(excess, 1e-300)), low, high)
+    for _ in range(200):
+        omega = wrightomega(log_multiplier + target)
+        weight = policy * np.exp(target - omega)
+        error = weight.sum(axis=-1, keepdims=True) - 1.0
+        low, high = (
+            np.where(error > 0, log_multiplier, low),
+            np.where(error > 0, high, log_multiplier),
+        )
+        slope = -(weight * omega / (1.0 + omega)).sum(axis=-1, keepdims=True)
+        newton = log_multiplier - error / np.minimum(slope, -1e-300)
+        inside = (newton >= low) & (newton <= high)
+        step = np.where(inside, newton, 0.5 * (low + high)) - log_multiplier
+        log_multiplier = log_multiplier + step
+        if (np.abs(error) <= 4e-16).all() or (np.abs(step) <= 1e-15 * np.abs(log_multiplier)).all():
+            break
+    result: Array = target - wrightomega(log_multiplier + target)
     return result

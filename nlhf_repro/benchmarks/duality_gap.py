@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nlhf_repro.games import check_game, check_log_policy, log_space
 from nlhf_repro.interfaces import Array, Game
@@ -19,7 +20,7 @@ class DualityGap:
     its rounding stays below 4e-15. Values below `floor` are that noise.
     """
 
-    floor: float = 1e-14
+    floor: ClassVar[float] = 1e-14
 
     def score(self, game: Game, log_policy: Array) -> Array:
         """[points, games, actions] to [points, games]."""

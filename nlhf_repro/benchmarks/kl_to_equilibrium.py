@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nlhf_repro.games import (
     check_game,
@@ -21,19 +22,20 @@ class KLToEquilibrium:
     a policy that never takes an action of the equilibrium. The regularized equilibrium is unique,
     so the divergence is well defined; that of the game without a KL term need not be.
 
-    The equilibrium is solved for, to a divergence below 1e-29 from one in extended precision. As for
-    the regularized gap it is the iterate that rounds: 60 000 updates that contract by 8e-5 leave
-    2e-21. Values below `floor` tell of that rounding, not of an algorithm.
+    The equilibrium is solved for, to a divergence below 1e-29 from one in extended precision.
+    As for the regularized gap, it is the iterate that rounds: 60 000 updates that contract by 8e-5
+    leave 2e-21. Values below `floor` tell of that rounding, not of an algorithm.
     """
 
     regularization: float
-    floor: float = 1e-18
+    floor: ClassVar[float] = 1e-18
 
     def __post_init__(self) -> None:
         if not self.regularization > 0:
             raise ImpossibleSettingError(
                 f"benchmark.kl_to_equilibrium.regularization = {self.regularization} must be "
-                "positive: without a KL term the equilibrium need not be unique; take benchmark=duality_gap."
+                "positive: without a KL term the equilibrium need not be unique; "
+                "take benchmark=duality_gap."
             )
 
     def score(self, game: Game, log_policy: Array) -> Array:

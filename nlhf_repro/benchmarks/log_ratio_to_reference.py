@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class LogRatioToReference:
     1/tau keep it at or below 1/tau.
     """
 
-    floor: float = 0.0
+    floor: ClassVar[float] = 0.0
 
     def score(self, game: Game, log_policy: Array) -> Array:
         """[points, games, actions] to [points, games]."""

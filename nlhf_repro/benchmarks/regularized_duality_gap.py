@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nlhf_repro.games import check_game, check_log_policy, log_space
 from nlhf_repro.interfaces import Array, Game, ImpossibleSettingError
@@ -23,7 +24,7 @@ class RegularizedDualityGap:
     """
 
     regularization: float
-    floor: float = 1e-16
+    floor: ClassVar[float] = 1e-16
 
     def __post_init__(self) -> None:
         if not self.regularization > 0:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ class TabularPolicy(torch.nn.Module, ABC):
     def __init__(self, games: int) -> None:
         super().__init__()
         self.problems = games
+        self._tables: WeakKeyDictionary[Snapshot, torch.Tensor] = WeakKeyDictionary()
 
     @abstractmethod
     def log_policy(self) -> torch.Tensor:
@@ -38,8 +40,11 @@ class TabularPolicy(torch.nn.Module, ABC):
 
     def frozen_log_policy(self, snapshot: Snapshot) -> torch.Tensor:
         """`log_policy` of a snapshot, without gradient, [games, actions]."""
-        with torch.no_grad():
-            table: torch.Tensor = functional_call(self, dict(snapshot.parameters), ())
+        table = self._tables.get(snapshot)
+        if table is None:
+            with torch.no_grad():
+                table = functional_call(self, dict(snapshot.parameters), ())
+            self._tables[snapshot] = table
         return table
 
     def frozen_log_prob(
@@ -68,9 +73,17 @@ class TabularPolicy(torch.nn.Module, ABC):
         """Independent responses [games, items, responses] by inverting the distribution.
 
         Every prompt of a row must be the game of that row.
+
+        Raises:
+            FloatingPointError: A policy of the mixture is not finite; the message names its game.
         """
         games, items = prompts.shape
         cumulative = self.mixture_log_policy(mixture, temperature).exp().cumsum(dim=-1)
+        if not bool(torch.isfinite(cumulative[:, -1]).all()):
+            game = int((~torch.isfinite(cumulative[:, -1])).nonzero()[0, 0])
+            raise FloatingPointError(
+                f"the policy of game {game} is no longer finite: lower training.learning_rate."
+            )
         uniform = torch.from_numpy(generator.random((games, items * responses)))
         # Rounding may leave the last sum below 1; scaling by it keeps every draw inside.
         actions = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)

@@ -11,6 +11,7 @@ import torch
 
 from nlhf_repro.interfaces import (
     Collect,
+    Game,
     ImpossibleSettingError,
     Ledger,
     PreferenceOracle,
@@ -19,6 +20,7 @@ from nlhf_repro.interfaces import (
     TrainablePolicy,
 )
 from nlhf_repro.models.tabular import TabularPolicy
+from nlhf_repro.oracles.matrix import MatrixOracle
 from nlhf_repro.pipeline.comparisons import (
     PairData,
     PointData,
@@ -27,6 +29,7 @@ from nlhf_repro.pipeline.comparisons import (
     all_pairs,
     best_worst,
     comparisons_in_group,
+    scored,
     tournament,
     win_matrix,
     win_rates,
@@ -76,19 +79,20 @@ class SamplingCollector:
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
         """Sampled and labelled data."""
+        _refuse_impossible(phase)
         groups = self._affordable(comparisons_in_group(phase))
         if groups == 0:
             return None
         responses = self._sample(phase.candidate, slots, groups, phase.responses, self._responses)
-        if phase.design == "against":
-            if phase.opponent is None:
-                raise ImpossibleSettingError(
-                    f"the phase that collects {phase.into} has design against and no opponent."
-                )
-            opponents = self._sample(
-                phase.opponent, slots, groups, phase.opponents, self._opponents
-            )
-            data: PreferenceData = against(responses, opponents, self._ask(phase))
+        if phase.labels == "score":
+            scores = self.oracle.score(self.prompts(groups)[..., None], responses)
+            data = scored(phase, responses, scores)
+        elif phase.design == "against":
+            opponents = [
+                self._sample(opponent, slots, groups, phase.opponents, self._opponents)
+                for opponent in phase.opponent
+            ]
+            data = against(responses, torch.cat(opponents, dim=-1), self._ask(phase))
         else:
             data = self._among(phase, responses)
         self._count(phase, groups)
@@ -101,9 +105,6 @@ class SamplingCollector:
         if phase.design == "tournament":
             return tournament(responses, ask)
         if phase.design == "best_worst":
-            if phase.labels == "score":
-                prompts = self.prompts(responses.shape[1])[..., None]
-                return best_worst(responses, self.oracle.score(prompts, responses))
             return best_worst(responses, win_matrix(responses, ask).sum(dim=-1))
         return all_pairs(responses, ask)
 
@@ -148,8 +149,21 @@ class SamplingCollector:
             bernoulli_answers=ledger.bernoulli_answers + bernoulli,
             probability_answers=ledger.probability_answers + comparisons - bernoulli,
             scores=ledger.scores + (groups * phase.responses if phase.labels == "score" else 0),
-            responses=ledger.responses + groups * (phase.responses + phase.opponents),
+            responses=ledger.responses
+            + groups * (phase.responses + phase.opponents * len(phase.opponent)),
             unique_prompts=1,
+        )
+
+
+def _refuse_impossible(phase: Collect) -> None:
+    if phase.design == "against" and not (phase.opponent and phase.opponents):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} has design against and no opponent."
+        )
+    if phase.labels == "score" and phase.design in ("against", "tournament"):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} asks for scores with design {phase.design}, "
+            "which compares: take probability or bernoulli labels."
         )
 
 
@@ -162,8 +176,11 @@ class EnumeratingCollector:
     """
 
     policy: TabularPolicy
-    preference_matrix: torch.Tensor  # [games, actions, actions]
+    game: Game  # as the oracle answers
     ledger: Ledger
+
+    def __post_init__(self) -> None:
+        self._preferences = torch.from_numpy(self.game.preference_matrix.copy())
 
     def prompts(self, items: int) -> torch.Tensor:
         """Every game's own index."""
@@ -171,32 +188,37 @@ class EnumeratingCollector:
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """All actions or all ordered pairs, with their probability as weight."""
-        candidate = self._probabilities(phase.candidate, slots)
-        opponent = (
-            candidate if phase.opponent is None else self._probabilities(phase.opponent, slots)
-        )
-        rates = torch.matmul(self.preference_matrix, opponent[..., None])[..., 0]
-        self.ledger = replace(
-            self.ledger, preference_evaluations=self.ledger.preference_evaluations + 1
-        )
-        games, actions = candidate.shape
-        if phase.design == "win_rate" or (phase.design == "against" and phase.responses == 1):
-            if phase.self_comparison:
-                rates = 0.5 + (rates - 0.5) * (phase.responses - 1) / phase.responses
-            every = torch.arange(actions).expand(games, -1)
-            return PointData(every, rates, candidate)
-        if phase.design not in ("unfiltered", "all_pairs", "against"):
+        _refuse_impossible(phase)
+        if phase.design in ("best_worst", "tournament"):
             raise ImpossibleSettingError(
                 f"training.face = expected cannot enumerate algorithm.design = {phase.design}, "
                 "whose pairs are selected: use training.face=sampled or an unfiltered design."
             )
+        candidate = self._probabilities(phase.candidate, slots)
+        value = self._values(phase, candidate, slots)
+        games, actions = candidate.shape
+        if phase.design == "win_rate" or phase.responses == 1:
+            return PointData(torch.arange(actions).expand(games, -1), value, candidate)
         first, second = torch.cartesian_prod(torch.arange(actions), torch.arange(actions)).T
-        if phase.design == "against":
-            margin = rates[:, first] - rates[:, second]
-        else:
-            margin = self.preference_matrix[:, first, second] - 0.5
+        margin = value[:, first] - value[:, second]
+        if phase.design != "against" and phase.labels != "score":
+            margin = self._preferences[:, first, second] - 0.5
         weight = candidate[:, first] * candidate[:, second]
         return PairData(first.expand(games, -1), second.expand(games, -1), margin, weight)
+
+    def _values(self, phase: Collect, candidate: torch.Tensor, slots: Slots) -> torch.Tensor:
+        """The expected label of every action, [games, actions]."""
+        if phase.labels == "score":
+            every = torch.arange(self.game.actions).expand(self.game.games, -1)
+            return MatrixOracle(self.game).score(self.prompts(self.game.actions), every)
+        opponents = [self._probabilities(opponent, slots) for opponent in phase.opponent]
+        opponent = torch.stack(opponents).mean(dim=0) if opponents else candidate
+        evaluations = self.ledger.preference_evaluations + max(len(opponents), 1)
+        self.ledger = replace(self.ledger, preference_evaluations=evaluations)
+        rates = torch.matmul(self._preferences, opponent[..., None])[..., 0]
+        if phase.self_comparison:
+            rates = 0.5 + (rates - 0.5) * (phase.responses - 1) / phase.responses
+        return rates
 
     def _probabilities(self, responder: Responder, slots: Slots) -> torch.Tensor:
         mixture = [(slots[name], weight) for name, weight in responder.mixture.items()]

@@ -41,11 +41,11 @@ PreferenceData = PairData | PointData
 def comparisons_in_group(collect: Collect) -> int:
     """Comparisons that one group of responses costs."""
     if collect.design == "against":
-        return collect.responses * collect.opponents
-    if collect.design == "tournament":
-        return 11
+        return collect.responses * collect.opponents * len(collect.opponent)
     if collect.labels == "score":
         return 0
+    if collect.design == "tournament":
+        return 11
     return comb(collect.responses, 2)
 
 
@@ -64,6 +64,18 @@ def win_matrix(responses: torch.Tensor, ask: Ask) -> torch.Tensor:
     matrix[..., first, second] = answers
     matrix[..., second, first] = 1.0 - answers
     return matrix
+
+
+def scored(collect: Collect, responses: torch.Tensor, scores: torch.Tensor) -> PreferenceData:
+    """Data whose labels are scores [problems, groups, K] instead of comparisons."""
+    if collect.design == "best_worst":
+        return best_worst(responses, scores)
+    if collect.design == "win_rate":
+        flat = scores.flatten(start_dim=1)
+        return PointData(responses.flatten(start_dim=1), flat, torch.ones_like(flat))
+    first, second = torch.triu_indices(responses.shape[-1], responses.shape[-1], offset=1)
+    margin = scores[..., first] - scores[..., second]
+    return pairs(responses[..., first], responses[..., second], margin)
 
 
 def all_pairs(responses: torch.Tensor, ask: Ask) -> PairData:

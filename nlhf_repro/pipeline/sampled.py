@@ -53,8 +53,7 @@ def sampled_run(
     ledger = Ledger(problems=game.games)
     collector: Collector
     if settings.face == "expected":
-        matrix = torch.from_numpy(seen.preference_matrix.copy())
-        collector = EnumeratingCollector(policy, matrix, ledger)
+        collector = EnumeratingCollector(policy, seen, ledger)
     else:
         oracle: PreferenceOracle = MatrixOracle(game)
         for wrapper in wrappers:

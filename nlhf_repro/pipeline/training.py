@@ -16,6 +16,7 @@ from nlhf_repro.interfaces import (
     Ledger,
     Model,
     OracleWrapper,
+    PreferenceOracle,
     TrainingSettings,
     Trajectory,
 )
@@ -148,8 +149,7 @@ def _seen_game(game: Game, wrappers: Sequence[OracleWrapper]) -> Game:
 
     from nlhf_repro.oracles.matrix import MatrixOracle
 
-    oracle = MatrixOracle(game)
-    wrapped = oracle
+    wrapped: PreferenceOracle = MatrixOracle(game)
     for wrapper in wrappers:
         wrapped = wrapper.wrap(wrapped)
     games, actions = torch.arange(game.games), torch.arange(game.actions)

@@ -1,0 +1,36 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export OMP_NUM_THREADS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: install quickstart check test soak speed clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "Installing into .venv (once; about two minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $(INSTALLED)
+
+quickstart: $(INSTALLED)
+	@$(BIN)/nlhf reproduce quickstart
+
+check: $(INSTALLED)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -m "not slow"
+
+test: $(INSTALLED)
+	@$(BIN)/pytest
+
+soak: $(INSTALLED)
+	@NLHF_SOAK_KILLS=50 $(BIN)/pytest -m slow -k killed
+
+speed: $(INSTALLED)
+	@$(BIN)/python benchmarks/speed/tabular.py
+
+clean:
+	rm -rf .venv outputs/runs outputs/stages outputs/tables

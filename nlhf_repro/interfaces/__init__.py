@@ -1,0 +1,72 @@
+"""The nouns of the project, as frozen records and protocols; imports nothing of the package.
+
+Shapes are written behind the fields. `problems` counts training problems that share no weights:
+every game of a tabular batch is one, a language model is a single one. `points` counts the recorded
+updates.
+"""
+
+from nlhf_repro.interfaces.games import (
+    Array,
+    ExactState,
+    FixedPoint,
+    Game,
+    ImpossibleSettingError,
+    Tie,
+    TieKind,
+)
+from nlhf_repro.interfaces.phases import (
+    Advance,
+    Collect,
+    Fit,
+    LabelKind,
+    PairLoss,
+    Phase,
+    PointLoss,
+    Responder,
+)
+from nlhf_repro.interfaces.protocols import (
+    Algorithm,
+    Benchmark,
+    GameFamily,
+    Model,
+    OracleWrapper,
+    PreferenceOracle,
+    Snapshot,
+    TrainablePolicy,
+)
+from nlhf_repro.interfaces.records import (
+    Ledger,
+    RowRecord,
+    TrainingSettings,
+    Trajectory,
+)
+
+__all__ = [
+    "Advance",
+    "Algorithm",
+    "Array",
+    "Benchmark",
+    "Collect",
+    "ExactState",
+    "Fit",
+    "FixedPoint",
+    "Game",
+    "GameFamily",
+    "ImpossibleSettingError",
+    "LabelKind",
+    "Ledger",
+    "Model",
+    "OracleWrapper",
+    "PairLoss",
+    "Phase",
+    "PointLoss",
+    "PreferenceOracle",
+    "Responder",
+    "RowRecord",
+    "Snapshot",
+    "Tie",
+    "TieKind",
+    "TrainablePolicy",
+    "TrainingSettings",
+    "Trajectory",
+]

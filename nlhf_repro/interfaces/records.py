@@ -1,0 +1,91 @@
+"""What training takes and gives, and what tables read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nlhf_repro.interfaces.games import Array
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How an algorithm is run; every field is a key of the `training` node.
+
+    face: exact applies the closed-form population update in NumPy; expected trains the model on the
+    enumerated expectation of the sampled loss; sampled draws responses and asks the oracle.
+    One iteration of the algorithm is one update. `record_points` updates, spaced evenly on a log
+    scale from 1 to `iterations` (0 and the last included), are recorded; as many as there are
+    iterations: all.
+    """
+
+    face: Literal["exact", "expected", "sampled"]
+    iterations: int
+    record_points: int
+    average_iterate: bool  # record the mean of the policies played before each recorded update
+    groups_per_iteration: int  # response groups an iteration collects in every problem (sampled)
+    minibatch_size: (
+        int | None
+    )  # items of a gradient step in every problem; None takes all (sampled)
+    optimizer: Literal["sgd", "adam"]
+    learning_rate: float | None  # None: the rate that ties a gradient step to the exact update
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What training cost, per training problem, each in a unit of its own and exact.
+
+    comparisons: unordered pairs answered once, before any cache. ordered_passes: passes of a
+    comparison model over an ordered pair. preference_evaluations: products P @ policy (exact and
+    expected faces).
+    """
+
+    problems: int = 0
+    comparisons: int = 0
+    ordered_passes: int = 0
+    scores: int = 0
+    paid_calls: int = 0
+    probability_answers: int = 0
+    bernoulli_answers: int = 0
+    preference_evaluations: int = 0
+    responses: int = 0
+    sampled_tokens: int = 0
+    trained_tokens: int = 0
+    unique_prompts: int = 0
+    gradient_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The recorded policies of one training run and what it had cost at each recorded update."""
+
+    updates: Array  # [points]
+    comparisons: Array  # [points], per problem
+    preference_evaluations: Array  # [points], per problem
+    last: Array  # [points, games, actions], normalized log-probabilities
+    average: Array | None  # [points, games, actions], normalized log-probabilities
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class RowRecord:
+    """The finished runs of one row of an experiment.
+
+    `values["duality_gap/last"]` holds a benchmark's values of an iterate. Missing seeds are
+    declared runs that have not finished; `failed` maps a failed seed to its error.
+    """
+
+    label: str
+    seeds: tuple[int, ...]
+    missing: tuple[int, ...]
+    failed: Mapping[int, str]
+    updates: Array  # [points]
+    comparisons: Array  # [points], per training problem
+    preference_evaluations: Array  # [points], per training problem
+    values: Mapping[str, Array]  # [seeds, games, points]
+    floors: Mapping[str, float]  # by benchmark
+    deterministic: bool  # the exact face: training draws nothing at random
+    regularization: float
+    variants: Mapping[str, str]  # the settings that distinguish the row
+    measured: Mapping[str, Array]  # seconds, peak_memory_mib: [seeds]

@@ -1,0 +1,24 @@
+"""Tables and figures from the records of an experiment; the statistics come from `uncertainty`."""
+
+from nlhf_repro.reporting.cells import Cell, RefusedCell, Table, TableRow
+from nlhf_repro.reporting.csv_export import to_csv
+from nlhf_repro.reporting.figure import draw_figures
+from nlhf_repro.reporting.latex import to_latex
+from nlhf_repro.reporting.markdown import to_markdown
+from nlhf_repro.reporting.specification import TableSpecification, table_specification
+from nlhf_repro.reporting.table import render_cost_table, render_table
+
+__all__ = [
+    "Cell",
+    "RefusedCell",
+    "Table",
+    "TableRow",
+    "TableSpecification",
+    "draw_figures",
+    "render_cost_table",
+    "render_table",
+    "table_specification",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+]

@@ -1,0 +1,67 @@
+"""What a table is made of: cells with their text and the numbers behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Literal
+
+INCOMPLETE = "†"
+CHECKPOINT = "‡"
+
+Level = Literal["", "algorithm", "checkpoint", "exact"]
+
+
+class RefusedCell(ValueError):
+    """A cell, or a comparison, that would say more than the records do; the message is its text."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed value and the numbers behind it; NaN and 0 where there is none.
+
+    `lower` and `upper` bound the interval at the table's confidence; `p_value` is adjusted.
+    `seeds` (K) and `clusters` (n) count what the estimate averages over; `note` is what has to be
+    said below the table about this cell alone.
+    """
+
+    text: str
+    estimate: float = nan
+    lower: float = nan
+    upper: float = nan
+    p_value: float = nan
+    seeds: int = 0
+    clusters: int = 0
+    level: Level = ""
+    note: str = ""
+
+    def marked(self, mark: str) -> Cell:
+        """The same cell with a mark behind its text."""
+        return replace(self, text=self.text + mark)
+
+
+def joined(*notes: str) -> str:
+    """The notes of a cell that are not empty, each once."""
+    return "; ".join(dict.fromkeys(note for note in notes if note))
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A label and one cell a column of the table's header."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table: everything that a renderer prints, in printing order.
+
+    `header` names the label column first, so it is one longer than the cells of a row.
+    """
+
+    title: str
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,18 @@
+"""What an inference says about how far its number reaches."""
+
+from __future__ import annotations
+
+from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.reporting.cells import Level
+from nlhf_repro.uncertainty import Inference
+
+
+def level_of(row: RowRecord, level: Level) -> Level:
+    """`exact` where training draws nothing at random, else the estimate's own level."""
+    return "exact" if row.deterministic else level
+
+
+def engine_note(inference: Inference) -> str:
+    """The engine's warning, unless a mark or a line about the whole table says it already."""
+    known = inference.level == "checkpoint" or inference.clusters == 1
+    return "" if known else inference.note

@@ -1,0 +1,92 @@
+"""Arithmetic means, and their differences between rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+from typing import final
+
+from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.reporting.cells import Cell, joined
+from nlhf_repro.reporting.columns.levels import engine_note, level_of
+from nlhf_repro.reporting.numbers import additive_interval
+from nlhf_repro.reporting.series import (
+    At,
+    at_text,
+    check_at,
+    check_comparable,
+    point_note,
+    values_at,
+)
+from nlhf_repro.uncertainty import difference, estimate
+
+
+@final
+@dataclass(frozen=True)
+class MeanValue:
+    """Arithmetic mean of a benchmark over seeds and games, with the engine's t interval.
+
+    Attributes:
+        header: The column's title.
+        benchmark: Any benchmark whose values are of one order of magnitude.
+        iterate: last or average.
+        at: `last`, or one count such as {updates: 1000}.
+        across_regularization: Whether rows of different regularization may be compared.
+    """
+
+    header: str
+    benchmark: str
+    iterate: str
+    at: At
+    across_regularization: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a point that is none."""
+        check_at(self.at)
+
+    def cell(self, row: RowRecord, confidence: float) -> Cell:
+        """0.213 [0.190, 0.236]."""
+        values = values_at(row, self.benchmark, self.iterate, self.at)
+        mean = estimate(values, row.deterministic, confidence)
+        return Cell(
+            additive_interval(mean.estimate, mean.lower, mean.upper),
+            mean.estimate,
+            mean.lower,
+            mean.upper,
+            seeds=mean.seeds,
+            clusters=mean.clusters,
+            level=level_of(row, mean.level),
+            note=joined(point_note(row, self.at), engine_note(mean)),
+        )
+
+    def explanation(self, confidence: float) -> str:
+        """What the number is."""
+        return (
+            f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and games "
+            f"{at_text(self.at)} [{confidence:.0%} t interval, games as clusters]"
+        )
+
+    def compare(
+        self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
+    ) -> Cell:
+        """The row's mean minus the baseline's, paired by game."""
+        check_comparable(row, baseline, self.benchmark, self.iterate)
+        first = values_at(row, self.benchmark, self.iterate, self.at)
+        second = values_at(baseline, self.benchmark, self.iterate, self.at)
+        exact = (row.deterministic, baseline.deterministic)
+        result = difference(first, second, matched and not any(exact), exact, confidence)
+        return Cell(
+            additive_interval(result.estimate, result.lower, result.upper, sign=True),
+            result.estimate,
+            result.lower,
+            result.upper,
+            p_value=result.p_value if result.level == "algorithm" else nan,
+            seeds=min(result.seeds),
+            clusters=result.clusters,
+            level="exact" if all(exact) else result.level,
+            note=engine_note(result),
+        )
+
+    def comparison_explanation(self) -> str:
+        """What the comparison's number is."""
+        return "the row's mean minus the baseline's, paired by game"

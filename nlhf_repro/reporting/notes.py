@@ -1,0 +1,118 @@
+"""The lines below a table: what its numbers are and how far they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
+from nlhf_repro.reporting.comparison import budget_ratios, is_complete
+from nlhf_repro.reporting.series import Axis, axis_label
+from nlhf_repro.reporting.specification import TableSpecification
+
+
+def table_notes(
+    table: Table, rows: Sequence[RowRecord], specification: TableSpecification
+) -> tuple[str, ...]:
+    """Every line that has something to say about this table, in a fixed order."""
+    return (
+        *_size_notes(rows),
+        *_column_notes(specification),
+        *_comparison_notes(rows, specification),
+        *_mark_notes(table),
+        *_row_notes(rows),
+        *_cell_notes(table),
+        *_variant_notes(rows),
+    )
+
+
+def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    yield "K x n: training seeds x games, the same games for every row."
+    exact = [row.label for row in rows if row.deterministic]
+    if exact:
+        which = "all rows" if len(exact) == len(rows) else "; ".join(exact)
+        yield f"exact ({which}): no training variance; games are the cluster."
+    games = {values.shape[1] for row in rows for values in row.values.values()}
+    if 1 in games:
+        which = "this table" if games == {1} else "a row with n = 1"
+        yield f"One game: nothing in {which} generalizes over games, so no interval is estimable."
+
+
+def _column_notes(specification: TableSpecification) -> Iterator[str]:
+    for column in specification.columns:
+        yield f"{column.header}: {column.explanation(specification.level)}."
+
+
+def _comparison_notes(
+    rows: Sequence[RowRecord], specification: TableSpecification
+) -> Iterator[str]:
+    primary, column = specification.primary, specification.compared
+    if primary is None or column is None or not primary.baselines:
+        return
+    same = "" if column.across_regularization else " of the same regularization"
+    yield (
+        f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}: "
+        f"{'; '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p "
+        f"adjusted by Holm over the comparisons of this table; {primary.seeds} seeds. Declared "
+        "before running."
+    )
+    axes: tuple[Axis, ...] = ("updates", "comparisons", "preference_evaluations")
+    for axis in axes:
+        ratios = budget_ratios(rows, column, primary, axis)
+        listed = ", ".join(f"{r:.3g} ({'; '.join(labels)})" for r, labels in ratios.items())
+        if listed:
+            yield f"Unequal budgets: {axis_label(axis)} of the run over the baseline's: {listed}."
+
+
+def _mark_notes(table: Table) -> Iterator[str]:
+    text = "".join(cell.text for row in table.rows for cell in row.cells)
+    if INCOMPLETE in text:
+        yield f"{INCOMPLETE} incomplete: declared seeds are missing, so the number will change."
+    if CHECKPOINT in text:
+        yield (
+            f"{CHECKPOINT} checkpoint level: one training run, no training variance; says nothing "
+            "about another run of the algorithm."
+        )
+
+
+def _row_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    for row in rows:
+        if is_complete(row):
+            continue
+        declared = len(row.seeds) + len(row.missing) + len(row.failed)
+        if row.missing:
+            listed = ", ".join(map(str, row.missing))
+            yield f"{row.label}: missing {len(row.missing)} of {declared} seeds ({listed})."
+        if row.failed:
+            errors = "; ".join(
+                f"seed {seed}: {error}" for seed, error in sorted(row.failed.items())
+            )
+            yield f"{row.label}: failed {len(row.failed)} of {declared} seeds ({errors})."
+
+
+def _cell_notes(table: Table) -> Iterator[str]:
+    """What single cells have to say that their text and the marks do not, once for all rows."""
+    speakers: dict[tuple[str, str], list[str]] = {}
+    for row in table.rows:
+        for header, cell in zip(table.header[1:], row.cells, strict=True):
+            if cell.note:
+                speakers.setdefault((header, cell.note), []).append(row.label)
+    for (header, note), labels in speakers.items():
+        yield f"{header} of {'; '.join(labels)}: {note}."
+
+
+def _variant_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    """The settings in force: those that all rows share once, then each row's own."""
+    if not rows:
+        return
+    shared = set.intersection(*(set(row.variants.items()) for row in rows))
+    if shared:
+        yield f"Variants of all rows: {_settings(shared)}."
+    for row in rows:
+        own = set(row.variants.items()) - shared
+        if own:
+            yield f"Variants of {row.label}: {_settings(own)}."
+
+
+def _settings(variants: set[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(variants))

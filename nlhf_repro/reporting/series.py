@@ -1,0 +1,166 @@
+"""Reading a row's records: which values, at which point, and what may be set against what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
+from nlhf_repro.reporting.cells import RefusedCell
+from nlhf_repro.reporting.numbers import exact_count
+
+Axis = Literal["updates", "comparisons", "preference_evaluations"]
+At = Literal["last"] | dict[Axis | Literal["share"], float]
+
+
+def axis_label(axis: Axis) -> str:
+    """The axis in words; the ledger counts per training problem."""
+    return {
+        "updates": "updates",
+        "comparisons": "oracle comparisons",
+        "preference_evaluations": "preference evaluations",
+    }[axis]
+
+
+def axis_counts(row: RowRecord, axis: Axis) -> Array:
+    """What the row had spent at each recorded point, [points]."""
+    return {
+        "updates": row.updates,
+        "comparisons": row.comparisons,
+        "preference_evaluations": row.preference_evaluations,
+    }[axis]
+
+
+def check_at(at: At) -> None:
+    """Refuse a point that is neither `last`, nor one count of one axis, nor a share."""
+    if at == "last":
+        return
+    if len(at) != 1 or min(at.values()) < 0 or at.get("share", 1) > 1:
+        raise ImpossibleSettingError(
+            f"at = {at} is no point of a run: write last, one count such as {{updates: 1000}}, or "
+            "{share: 0.5} of the updates."
+        )
+
+
+def recorded_point(row: RowRecord, at: At) -> int:
+    """Index of the last recorded point that does not exceed the count asked for.
+
+    Raises:
+        RefusedCell: the row ended before that count, or was recorded only after it.
+    """
+    if at == "last":
+        return len(row.updates) - 1
+    axis, count = _axis_and_count(row, at)
+    counts = axis_counts(row, axis)
+    if counts[-1] < count:
+        raise RefusedCell(f"ended at {exact_count(counts[-1])} {axis_label(axis)}")
+    if counts[0] > count:
+        raise RefusedCell(f"first recorded at {exact_count(counts[0])} {axis_label(axis)}")
+    return int(np.searchsorted(counts, count, side="right")) - 1
+
+
+def point_note(row: RowRecord, at: At) -> str:
+    """Says which point was read where it is not exactly the one asked for."""
+    if at == "last":
+        return ""
+    axis, count = _axis_and_count(row, at)
+    found = axis_counts(row, axis)[recorded_point(row, at)]
+    return "" if found == count else f"read at {exact_count(found)} {axis_label(axis)}"
+
+
+def at_text(at: At) -> str:
+    """The point in words."""
+    if at == "last":
+        return "at the end of training"
+    ((axis, count),) = at.items()
+    place = f"{count:.0%} of the updates" if axis == "share" else f"{count:g} {axis_label(axis)}"
+    return f"at {place} (the last recorded point up to there)"
+
+
+def _axis_and_count(row: RowRecord, at: dict[Axis | Literal["share"], float]) -> tuple[Axis, float]:
+    """The count that a point stands for in this row."""
+    ((axis, count),) = at.items()
+    return ("updates", count * float(row.updates[-1])) if axis == "share" else (axis, count)
+
+
+def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
+    """The finished seeds' values of a benchmark, [seeds, games, points].
+
+    Raises:
+        RefusedCell: the row has no such record, or a value that is not finite.
+    """
+    key = f"{benchmark}/{iterate}"
+    if key not in row.values:
+        raise RefusedCell("not recorded")
+    values = row.values[key]
+    bad = int((~np.isfinite(values)).any(axis=-1).sum())
+    if bad:
+        raise RefusedCell(f"not finite in {bad} of {values.shape[0] * values.shape[1]} runs")
+    return values
+
+
+def values_at(row: RowRecord, benchmark: str, iterate: str, at: At) -> Array:
+    """The finished seeds' values at one point, [seeds, games].
+
+    Raises:
+        RefusedCell: as `series` and `recorded_point`.
+    """
+    return series(row, benchmark, iterate)[:, :, recorded_point(row, at)]
+
+
+def check_record(row: RowRecord) -> None:
+    """Refuse a record whose arrays do not belong together.
+
+    Raises:
+        ValueError: names the row and the array.
+    """
+    for name, values in row.values.items():
+        if values.ndim != 3 or (len(values), values.shape[-1]) != (
+            len(row.seeds),
+            len(row.updates),
+        ):
+            raise ValueError(
+                f"Row '{row.label}' has {name} of shape {values.shape}, but {len(row.seeds)} "
+                f"finished seeds and {len(row.updates)} recorded points: gather the row's records "
+                "again."
+            )
+
+
+def collapse_exact(row: RowRecord) -> RowRecord:
+    """A row whose training draws nothing at random, with the one run that all its seeds share.
+
+    Other rows are returned as they are.
+
+    Raises:
+        ValueError: the seeds of a row that claims to be exact disagree.
+    """
+    if not row.deterministic or not row.seeds or row.failed:
+        return row
+    for name, values in row.values.items():
+        if not np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
+            raise ValueError(
+                f"Row '{row.label}' is exact, but {name} differs between its seeds: remove the "
+                "stale records of one of them."
+            )
+    first = {name: values[:1] for name, values in row.values.items()}
+    return replace(row, seeds=row.seeds[:1], missing=(), values=first)
+
+
+def check_comparable(first: RowRecord, second: RowRecord, benchmark: str, iterate: str) -> None:
+    """Refuse to pair rows that play other games.
+
+    Every run starts at the reference policy, so that rows on the same games agree on what a
+    benchmark measures before the first update; records without update 0 cannot be checked.
+
+    Raises:
+        RefusedCell: another number of games, or other values at update 0.
+    """
+    start, other = series(first, benchmark, iterate)[0], series(second, benchmark, iterate)[0]
+    if len(start) != len(other):
+        raise RefusedCell(f"refused: {len(start)} against {len(other)} games")
+    if first.updates[0] != 0 or second.updates[0] != 0:
+        return
+    if not np.allclose(start[:, 0], other[:, 0], rtol=1e-6, atol=1e-9):
+        raise RefusedCell("refused: other games or references (values at update 0 differ)")

@@ -1,0 +1,204 @@
+"""What a table file says: its columns, the comparison declared beforehand, its figures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, Literal, TypeVar, cast, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.reporting.comparison import Column, ComparableColumn, Primary
+from nlhf_repro.reporting.series import Axis
+
+T = TypeVar("T")
+
+SIZE = "K x n"
+COMPARISON = "comparison"
+
+
+@dataclass(frozen=True)
+class FigureSpecification:
+    """One figure of learning curves, a geometric mean and its band for every row.
+
+    Attributes:
+        name: Of the files; lower case.
+        title: Above the figure.
+        benchmark: On the vertical axis, log scale.
+        label: The vertical axis in words.
+        iterates: A panel each where panels is `iterate`, else one.
+        axis: The horizontal axis.
+        panels: A panel for each regularization, for each iterate, or one for all rows. An ending
+            of a row's label that repeats the panel's regularization, as ", tau 0.1", is not drawn.
+        lines: Horizontal dashed lines, label to height.
+        bounds: Theorem bounds to draw as dashed curves over updates.
+    """
+
+    name: str
+    title: str
+    benchmark: str
+    label: str
+    iterates: tuple[str, ...]
+    axis: Axis
+    panels: Literal["regularization", "iterate", "none"]
+    lines: dict[str, float]
+    bounds: tuple[Literal["inpo_last_iterate_kl"], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict one another."""
+        if not self.iterates or (len(self.iterates) > 1 and self.panels != "iterate"):
+            raise ImpossibleSettingError(
+                f"Figure '{self.name}' has {len(self.iterates)} iterates with panels: "
+                f"{self.panels}: name one iterate, or set panels to iterate."
+            )
+        if self.bounds and self.axis != "updates":
+            raise ImpossibleSettingError(
+                f"Figure '{self.name}' draws bounds over {self.axis}: they are stated over "
+                "updates, so set axis to updates."
+            )
+
+
+@dataclass(frozen=True)
+class TableSpecification:
+    """What a table prints. `level` is the confidence of every interval, in (0, 1)."""
+
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    primary: Primary | None
+    figures: tuple[FigureSpecification, ...]
+    level: float
+
+    def __post_init__(self) -> None:
+        """Refuse columns that cannot be told apart and a comparison of a column that is none."""
+        if not 0 < self.level < 1:
+            raise ImpossibleSettingError(
+                f"table.level is {self.level}: give a confidence such as 0.95."
+            )
+        headers = [column.header for column in self.columns]
+        for header in headers:
+            if [*headers, SIZE, COMPARISON].count(header) > 1:
+                raise ImpossibleSettingError(
+                    f"Two columns of the table are called '{header}': give each a header of its "
+                    f"own ('{SIZE}' and '{COMPARISON}' are taken)."
+                )
+        if self.primary is not None and self.compared is None:
+            raise ImpossibleSettingError(
+                f"table.primary.column is '{self.primary.column}', which is no column that can be "
+                f"compared: choose among {', '.join(_comparable_headers(self.columns)) or 'none'}."
+            )
+
+    @property
+    def compared(self) -> ComparableColumn | None:
+        """The column of the primary comparison."""
+        for column in self.columns:
+            if self.primary and column.header == self.primary.column:
+                return column if isinstance(column, ComparableColumn) else None
+        return None
+
+
+def table_specification(node: Mapping[str, Any]) -> TableSpecification:
+    """The specification that a resolved `table` node describes.
+
+    Raises:
+        ImpossibleSettingError: one sentence naming the key that is wrong and the remedy.
+    """
+    _check_keys(TableSpecification, node, "table")
+    primary = node["primary"]
+    return TableSpecification(
+        title=_checked(node["title"], str, "table.title"),
+        caption=_checked(node["caption"], str, "table.caption"),
+        columns=tuple(
+            _column(column, f"table.columns[{index}]") for index, column in _items(node, "columns")
+        ),
+        primary=None if primary is None else _built(Primary, primary, "table.primary"),
+        figures=tuple(
+            _built(FigureSpecification, figure, f"table.figures[{index}]")
+            for index, figure in _items(node, "figures")
+        ),
+        level=_checked(node["level"], float, "table.level"),
+    )
+
+
+def _comparable_headers(columns: Sequence[Column]) -> list[str]:
+    return [f"'{column.header}'" for column in columns if isinstance(column, ComparableColumn)]
+
+
+def _items(node: Mapping[str, Any], key: str) -> list[tuple[int, Any]]:
+    value = node[key]
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list.")
+    return list(enumerate(value))
+
+
+def _column(node: Any, where: str) -> Column:
+    """The column that a node's `_target_` names, built from its other keys."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ImpossibleSettingError(
+            f"{where} has no _target_: name a column class, such as "
+            "nlhf_repro.reporting.columns.GeometricMeanGap."
+        )
+    target = node["_target_"]
+    fields = {key: value for key, value in node.items() if key != "_target_"}
+    column = _built(_imported(str(target), where), fields, f"{where} ({target})")
+    if not isinstance(column, Column):
+        raise ImpossibleSettingError(
+            f"{where} names {target}, which is no column: it lacks header or explanation."
+        )
+    return column
+
+
+def _imported(target: str, where: str) -> type[Any]:
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ImpossibleSettingError(
+            f"{where} names {target}, which cannot be imported ({error}): check its spelling."
+        ) from error
+    if not isinstance(found, type) or not callable(getattr(found, "cell", None)):
+        raise ImpossibleSettingError(
+            f"{where} names {target}, which is no column class: it lacks the method cell."
+        )
+    return found
+
+
+def _built(kind: type[T], node: Any, where: str) -> T:
+    """An instance of `kind` from a mapping, every key and type checked."""
+    if not isinstance(node, Mapping):
+        raise ImpossibleSettingError(f"{where} is {node!r}: give a mapping.")
+    _check_keys(kind, node, where)
+    hints = get_type_hints(cast(Any, kind).__init__)
+    values = {
+        key: _checked(value, hints.get(key, Any), f"{where}.{key}") for key, value in node.items()
+    }
+    return kind(**values)
+
+
+def _check_keys(kind: type[Any], node: Mapping[str, Any], where: str) -> None:
+    parameters = inspect.signature(kind).parameters
+    for key in node:
+        if key not in parameters:
+            close = get_close_matches(str(key), parameters, n=1)
+            remedy = (
+                f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(parameters)}."
+            )
+            raise ImpossibleSettingError(f"{where} has no key '{key}': {remedy}")
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and name not in node:
+            raise ImpossibleSettingError(f"{where} lacks the key '{name}': add it.")
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the annotated type; numbers are not made from text, nor text from numbers."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = tuple(value)
+    try:
+        return TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ImpossibleSettingError(f"{where} is {value!r}: {reason}.") from error
