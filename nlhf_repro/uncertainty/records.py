@@ -10,11 +10,7 @@ Level = Literal["algorithm", "checkpoint"]
 
 @dataclass(frozen=True)
 class Inference:
-<<<<<<< HEAD
-    """What an estimate and a difference have in common; abstract, never made by itself.
-=======
     """What an estimate and a difference have in common; tables may print either by these fields.
->>>>>>> main
 
     The interval is estimate +- t(df) * standard_error; both ends, the standard error and the
     components are NaN where they are not estimable, as with a single cluster. Data without any
