@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known, rest = parser.parse_known_args(arguments)
     unknown = [argument for argument in rest if argument.startswith("-")]
     if unknown and known.verb != "run":
-        parser.error(f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help.")
+        parser.error(
+            f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help."
+        )
     try:
         status = _dispatch(known, rest)
     except ImpossibleSettingError as error:

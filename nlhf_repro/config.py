@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nlhf_repro.interfaces import ImpossibleSettingError, TrainingSettings
@@ -61,7 +61,7 @@ class RunConfig:
 
 
 def conf_directory() -> Path:
-    """The folder of the configurations that ship: inside the package, or beside it in a checkout."""
+    """The folder of the configurations that ship: in the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "config.yaml").is_file():
@@ -80,7 +80,9 @@ def search_path_override(config_dir: str | None) -> list[str]:
         return []
     folder = Path(config_dir).resolve()
     if not folder.is_dir():
-        raise ImpossibleSettingError(f"--config-dir {config_dir} is no folder: give one that exists.")
+        raise ImpossibleSettingError(
+            f"--config-dir {config_dir} is no folder: give one that exists."
+        )
     return [f"hydra.searchpath=['file://{folder}']"]
 
 
@@ -213,6 +215,8 @@ def _dotted(node: Any, prefix: str = "") -> Iterator[str]:
 
 def _first_lines(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key:")), "")
+    key = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key:")), ""
+    )
     sentence = lines[0].rstrip(".") if lines else type(error).__name__
     return f"{key}: {sentence}; set it or choose otherwise." if key else f"{sentence}."

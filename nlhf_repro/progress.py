@@ -1,4 +1,4 @@
-"""Progress of many cells, read from their records: one live line, or plain lines where none can live."""
+"""Progress of many cells, read from their records: a live line, or plain ones."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def _plain(watch: Watch, alive: Callable[[], bool]) -> Progress:
 
 def _live(watch: Watch, alive: Callable[[], bool]) -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Display, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Display
 
     columns: Mapping[str, Any] = {"console": Console(stderr=True), "transient": True}
     with Display(

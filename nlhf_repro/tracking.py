@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import netrc
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
@@ -22,6 +25,7 @@ from nlhf_repro.pipeline.files import write_json
 if TYPE_CHECKING:
     from nlhf_repro.reporting import Table
 
+Mode = Literal["offline", "online"]
 MARK = "tracked.json"
 PROBE_SECONDS = 4.0
 
@@ -64,7 +68,7 @@ class WandbTracker:
     seconds.
     """
 
-    mode: Literal["offline", "online"]
+    mode: Mode
     project: str
     entity: str | None
     init_timeout: float
@@ -78,12 +82,15 @@ class WandbTracker:
     def mirror_cell(self, directory: Path) -> None:
         """Metrics of every recorded update, the configuration and the final values of one cell."""
         mark = directory / MARK
-        if mark.exists() and self.mode in json.loads(mark.read_text())["modes"]:
-            return
         with _warned(f"the cell {directory}"):
+            done = json.loads(mark.read_text())["modes"] if mark.exists() else []
+            mode = self._possible_mode() if self.mode not in done else self.mode
+            if mode in done:
+                return
             record = read_run(directory)
             with self._run(
                 directory.parents[1],
+                mode,
                 id=record["key"][:16],
                 name=f"{record['row'] or record['experiment']}, seed {record['seed']}",
                 group=record["experiment"],
@@ -93,7 +100,7 @@ class WandbTracker:
                 _log_metrics(run, directory)
                 run.summary.update({"measured": record["measured"], "ledger": record["ledger"]})
                 sent = "offline" if run.offline else "online"
-            write_json(mark, {"modes": sorted({self.mode, sent})})
+            write_json(mark, {"modes": sorted({*done, sent})})
 
     def mirror_table(
         self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
@@ -102,9 +109,12 @@ class WandbTracker:
         with _warned(f"the table of {name}"):
             import wandb
 
-            with self._run(output_dir, name=f"{name}, summary", group=name, job_type="summary") as run:
-                rows = [[row.label, *(cell.text for cell in row.cells)] for row in table.rows]
-                columns = list(table.header)
+            settings = {"name": f"{name}, summary", "group": name, "job_type": "summary"}
+            with self._run(output_dir, self._possible_mode(), **settings) as run:
+                rows: list[Iterable[Any]] = [
+                    [row.label, *(cell.text for cell in row.cells)] for row in table.rows
+                ]
+                columns: list[str | int] = list(table.header)
                 if rows and len(columns) < len(rows[0]):
                     columns = ["row", *columns]
                 pictures = {
@@ -112,26 +122,34 @@ class WandbTracker:
                 }
                 run.log({"table": wandb.Table(columns=columns, data=rows), **pictures})
 
+    def _possible_mode(self) -> Mode:
+        return self.mode if self.mode == "offline" else _reachable_mode(self.init_timeout)
+
     @contextlib.contextmanager
-    def _run(self, output_dir: Path, **settings: Any) -> Iterator[Any]:
+    def _run(self, output_dir: Path, mode: Mode, **settings: Any) -> Iterator[Any]:
         """A W&B run that writes below output_dir alone; finished on leaving."""
         folder = (output_dir / "wandb").resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
             os.environ[variable] = str(folder)
         import wandb
 
-        mode = self.mode if self.mode == "offline" else _reachable_mode(self.init_timeout)
         quiet = wandb.Settings(
             silent=True, console="off", init_timeout=self.init_timeout, x_disable_stats=True
         )
-        start = {"project": self.project, "entity": self.entity, "dir": str(folder), **settings}
+        start = {
+            "project": self.project,
+            "entity": self.entity,
+            "dir": str(folder.parent),
+            **settings,
+        }
         try:
             run = wandb.init(mode=mode, settings=quiet, **start)
         except Exception as error:
             if mode == "offline":
                 raise
             warnings.warn(f"W&B is offline: {_line(error)}.", stacklevel=2)
+            wandb.teardown()  # frees the run's name
             run = wandb.init(mode="offline", settings=quiet, **start)
         try:
             yield run
@@ -147,13 +165,13 @@ def _log_metrics(run: Any, directory: Path) -> None:
     run.summary.update({f"final/{key}": value for key, value in final_line.items()})
 
 
-def _reachable_mode(timeout: float) -> Literal["offline", "online"]:
+@cache
+def _reachable_mode(timeout: float) -> Mode:
     """Online where there is a key and a server that answers; else offline, with a warning."""
     import wandb
 
     settings = wandb.setup().settings
-    key = os.environ.get("WANDB_API_KEY") or settings.api_key or wandb.Api is None
-    if not key:
+    if not (settings.api_key or _stored_key(urllib.parse.urlsplit(settings.base_url).hostname)):
         warnings.warn("W&B is offline: there is no key; run `wandb login`.", stacklevel=2)
         return "offline"
     try:
@@ -164,6 +182,14 @@ def _reachable_mode(timeout: float) -> Literal["offline", "online"]:
         warnings.warn(f"W&B is offline: {settings.base_url}: {_line(error)}.", stacklevel=2)
         return "offline"
     return "online"
+
+
+def _stored_key(host: str | None) -> bool:
+    """Whether `wandb login` left a key for the host in the netrc file."""
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    with contextlib.suppress(OSError, netrc.NetrcParseError):
+        return host is not None and netrc.netrc(path).authenticators(host) is not None
+    return False
 
 
 @contextlib.contextmanager

@@ -112,9 +112,7 @@ def _require_target(path: str, value: Any) -> None:
         raise ImpossibleSettingError(f"{path} names no class: give it a _target_.")
 
 
-def _refuse_unknown(
-    node: Mapping[str, Any], known: Iterable[str], prefix: str, owner: str
-) -> None:
+def _refuse_unknown(node: Mapping[str, Any], known: Iterable[str], prefix: str, owner: str) -> None:
     for key in node:
         if key not in set(known):
             raise ImpossibleSettingError(
@@ -152,8 +150,7 @@ def _check_type(path: str, value: Any, annotation: Any) -> None:
         _adapter(annotation).validate_json(json.dumps(value), strict=True)
     except (ValidationError, TypeError) as error:
         raise ImpossibleSettingError(
-            f"{path} = {json.dumps(value, default=str)} does not fit: give "
-            f"{_readable(annotation)}."
+            f"{path} = {json.dumps(value, default=str)} does not fit: give {_readable(annotation)}."
         ) from error
 
 
@@ -177,4 +174,6 @@ def _readable(annotation: Any) -> str:
         if isinstance(origin, type) and issubclass(origin, Mapping):
             return str(annotation)
         return " or ".join(_readable(argument) for argument in arguments)
-    return annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
+    return (
+        annotation.__name__ if isinstance(annotation, type) and not arguments else str(annotation)
+    )

@@ -14,14 +14,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import statistics
 import time
 
-from nlhf_repro.cells import experiment_cells
-from nlhf_repro.pipeline.parts import build
-from nlhf_repro.pipeline.stages import game_of, generators
-
 from nlhf_repro.algorithms.egpo import EGPO
 from nlhf_repro.algorithms.inpo import INPO
+from nlhf_repro.cells import experiment_cells
 from nlhf_repro.interfaces import Algorithm, TrainingSettings
 from nlhf_repro.oracles.random_games import RandomGames
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.stages import game_of, generators
 from nlhf_repro.pipeline.training import train
 
 

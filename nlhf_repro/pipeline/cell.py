@@ -1,4 +1,4 @@
-"""A cell: train once, score with every benchmark, and record what happened in a folder of its own."""
+"""A cell: train once, score with every benchmark, record what happened in a folder."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def is_complete(output_dir: Path, key: str) -> bool:
 
 
 def is_running(run: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a `running` record still lives; unknown hosts count as alive."""
+    """Whether the writer of a `running` record still lives; one on another host is taken to."""
     if run.get("status") != "running":
         return False
     if run["host"] != socket.gethostname():

@@ -1,8 +1,8 @@
 """Keys: the SHA-256 of what determines a result, and of nothing else.
 
-A key holds the resolved settings of its stage, the source that the stage runs, the versions of the numerical
-libraries, and the keys of its inputs. It does not hold where results are written, who tracks them, how they
-are printed, or what the experiment and its rows are called.
+A key holds the resolved settings of its stage, the source that the stage runs, the versions of the
+numerical libraries, and the keys of its inputs. It does not hold where results are written, who
+tracks them, how they are printed, or what the experiment and its rows are called.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ def training_settings(config: Config) -> dict[str, Any]:
 def seed_factors(config: Config) -> tuple[str | int, ...]:
     """What every random stream of training derives from, beside its name.
 
-    Matched rows share their draws at equal seeds. Independent rows share none: their training settings
-    are a factor of their own.
+    Matched rows share their draws at equal seeds. Independent rows share none: their training
+    settings are a factor of their own.
     """
     if config["seeds"]["design"] == "matched":
         return ("matched", int(config["seed"]))
-    return ("independent", int(config["seed"]), digest([training_settings(config), config["world"]]))
+    return (
+        "independent",
+        int(config["seed"]),
+        digest([training_settings(config), config["world"]]),
+    )
 
 
 def train_key(config: Config) -> str:
@@ -58,7 +62,7 @@ def train_key(config: Config) -> str:
 
 
 def evaluation_key(config: Config, benchmark: str) -> str:
-    """The key of the scores of one benchmark: of the policies, the game and the benchmark's settings."""
+    """The key of one benchmark's scores: of policies, game and the benchmark's settings."""
     settings = {"oracle": config["oracle"], "benchmark": config["benchmark"][benchmark]}
     return digest(
         {

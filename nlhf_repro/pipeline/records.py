@@ -104,8 +104,8 @@ def _require_equal_updates(label: str, runs: Sequence[_Run]) -> None:
     for run in runs[1:]:
         if not np.array_equal(run.trajectory.updates, runs[0].trajectory.updates):
             raise ValueError(
-                f"The seeds of row {label!r} recorded different updates and cannot be averaged: run "
-                "them with one budget and one number of iterations."
+                f"The seeds of row {label!r} recorded different updates and cannot be averaged: "
+                "run them with one budget and one number of iterations."
             )
 
 
@@ -136,5 +136,3 @@ def _flatten(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 def _shown(key: str) -> str:
     return key.removesuffix("._target_")
-
-

@@ -19,8 +19,8 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 def source_hashes(modules: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the file of every module that `modules` import, directly or through others.
 
-    Followed are modules of this package and, for a module outside of it, those of its own top-level package
-    and its neighbors in the same folder; installed libraries are left to their version numbers.
+    Followed are modules of this package and, for a module outside of it, those of its own top-level
+    package and its neighbors in the same folder; installed libraries have version numbers instead.
     """
     closure: set[str] = set()
     for module in modules:
@@ -46,7 +46,7 @@ def _imports(module: str) -> tuple[str, ...]:
     path = _file(module)
     if path is None:
         raise ImpossibleSettingError(
-            f"The source of module {module} was not found: a stage is keyed by the source that it runs."
+            f"The source of module {module} was not found, but keys a stage: write it in a .py file."
         )
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names = set(_parents(module))
@@ -80,7 +80,7 @@ def _followed(name: str, importer: str) -> bool:
 
 
 def _root(top: str, importer: str) -> Path | None:
-    """The folder that holds the top-level module `top`, where imports of `importer` are followed there."""
+    """The folder of the top-level module `top`, if imports by `importer` are followed there."""
     if top == PACKAGE:
         return PACKAGE_ROOT
     own = importer.partition(".")[0]

@@ -50,7 +50,7 @@ def train_stage(config: Config, factors: tuple[str | int, ...], folder: Path) ->
 def evaluate_stage(
     config: Config, name: str, policy_key: str, benchmark_version: str, training: Path, folder: Path
 ) -> None:
-    """Score every recorded policy with the benchmark `name`; write scores.parquet and benchmark.json."""
+    """Score every recorded policy with one benchmark; write scores.parquet, benchmark.json."""
     benchmark = build(config["benchmark"][name])
     trajectory = load_trajectory(training)
     game = game_of(config)
@@ -88,7 +88,8 @@ def check_scores(values: Array, name: str, iterate: str, updates: Array) -> None
         point, item = (int(index) for index in broken[0])
         raise FloatingPointError(
             f"{name} of the {iterate} iterate is {values[point, item]} at update "
-            f"{updates[point]:g} of game {item}: the policy diverged or lost actions; lower the step size."
+            f"{updates[point]:g} of game {item}: the policy diverged or lost actions; "
+            "lower the step size."
         )
 
 

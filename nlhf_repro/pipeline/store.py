@@ -1,4 +1,4 @@
-"""The store of stages: each result is computed once, kept under its key, and checked when it is read."""
+"""The store of stages: each result is computed once, kept under its key, checked when read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MANIFEST = "manifest.json"
 class StageStore:
     """Folders `root/<stage>-<first 16 digits of the key>`, each whole or absent.
 
-    A folder's manifest names its full key and the SHA-256 of every file; it is written last, and the folder
-    takes its final name only then.
+    A folder's manifest names its full key and the SHA-256 of every file; it is written last, and
+    the folder takes its final name only then.
     """
 
     root: Path
@@ -34,7 +34,7 @@ class StageStore:
         return self.root / f"{stage}-{key[:16]}"
 
     def fault(self, stage: str, key: str) -> str | None:
-        """What is wrong with the stored stage; None where it is intact. An absent stage is `absent`."""
+        """What is wrong with the stored stage: nothing (None), that it is `absent`, or a fault."""
         folder = self.folder(stage, key)
         if not folder.exists():
             return "absent"

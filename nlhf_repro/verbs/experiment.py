@@ -9,7 +9,6 @@ from pathlib import Path
 from nlhf_repro.cells import Cell, experiment_cells
 from nlhf_repro.config import (
     add_user_modules,
-    compose_config,
     override_key,
     search_folders,
     search_path_override,
@@ -61,15 +60,16 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
     for override in rest:
         if override_key(override) in ("row", "seed", "experiment"):
             raise ImpossibleSettingError(
-                f"{override} has no place here: all rows and seeds of {name} are meant; use nlhf run."
+                f"{override} has no place here, where all rows and seeds of {name} are meant: "
+                "use nlhf run."
             )
     cells = experiment_cells(arguments)
-    table = compose_config(arguments).table
+    table = cells[0].config["table"]
     if table is None:
         raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
     title = choice.replace("/", "-") if ambiguous else Path(choice).name
     output_dir = Path(cells[0].config["output_dir"])
-    specification = table_specification(cells[0].config["table"])
+    specification = table_specification(table)
     return Experiment(title, cells, arguments, output_dir, specification)
 
 
@@ -101,7 +101,11 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
 
 
 def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[Table, list[Path]]:
-    """Write Markdown, LaTeX, CSV and figures below output_dir/tables; the figures' paths come back."""
+    """Write Markdown, LaTeX, CSV and figures below output_dir/tables.
+
+    Returns:
+        The table, and the figures' paths.
+    """
     table = render_table(records, experiment.specification)
     folder = experiment.output_dir / "tables"
     for suffix, text in (

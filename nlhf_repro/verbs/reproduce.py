@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +20,15 @@ from nlhf_repro.pipeline.parts import build
 from nlhf_repro.progress import Progress, Watch, follow
 from nlhf_repro.reporting import render_cost_table, to_markdown
 from nlhf_repro.verbs.experiment import Experiment, load_experiment, write_table
+from nlhf_repro.verbs.result import show_warning
 from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import quoted
 from nlhf_repro.verbs.table import say_what_lacks
 
 
-def reproduce(
-    name: str, overrides: Sequence[str], config_dir: str | None, jobs: int | None
-) -> int:
+def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs: int | None) -> int:
     """Run what is missing, print the table; exit status 1 where a cell failed."""
+    warnings.showwarning = show_warning
     if jobs is not None and jobs < 1:
         raise ImpossibleSettingError(f"--jobs {jobs} runs nothing: give at least 1.")
     experiment = load_experiment(name, overrides, config_dir)

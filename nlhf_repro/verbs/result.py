@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
     for name, key in stages.items():
         folder = store.folder("evaluate", key)
         for iterate, values in read_scores(folder).items():
-            final = values[-1:]
-            yield f"  {name}, {iterate} iterate: {summary(final, read_floor(folder), deterministic)}"
+            text = summary(values[-1:], read_floor(folder), deterministic)
+            yield f"  {name}, {iterate} iterate: {text}"
 
 
 def summary(values: Array, floor: float, deterministic: bool) -> str:
@@ -40,7 +41,9 @@ def summary(values: Array, floor: float, deterministic: bool) -> str:
     try:
         kind = "geometric mean" if floor > 0 else "mean"
         result: Any = (
-            geometric_mean(values, floor, deterministic) if floor > 0 else estimate(values, deterministic)
+            geometric_mean(values, floor, deterministic)
+            if floor > 0
+            else estimate(values, deterministic)
         )
     except GapsRefusedError as error:
         return f"maximum {values.max():.3g} ({error})"
@@ -52,3 +55,8 @@ def summary(values: Array, floor: float, deterministic: bool) -> str:
         f"{kind} {result.estimate:.4g}, 95% interval [{result.lower:.4g}, {result.upper:.4g}] "
         f"over {games} games{level}"
     )
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the source line that raised it."""
+    sys.stderr.write(f"warning: {message}\n")

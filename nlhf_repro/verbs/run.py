@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,7 +23,7 @@ from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.validation import check_constructor
-from nlhf_repro.verbs.result import full_report, short_report
+from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
 
@@ -67,7 +66,7 @@ def job(config: DictConfig) -> None:
 
 
 def check_parts(config: Config) -> None:
-    """Check every class's arguments, and build what is cheap, so that refusals come before any work.
+    """Check every class's arguments and build what is cheap, so that refusals precede work.
 
     Raises:
         ImpossibleSettingError: a constructor does not take its arguments, or refuses them.
@@ -80,8 +79,3 @@ def check_parts(config: Config) -> None:
             build(node)
     for name in ("algorithm", "oracle", "tracker"):
         build(config[name])
-
-
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, without the source line that raised it."""
-    sys.stderr.write(f"warning: {message}\n")

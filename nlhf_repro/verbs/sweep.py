@@ -17,7 +17,9 @@ def sweep_of_cells(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     fixed = [x for x in parse_overrides(arguments) if not x.is_sweep_override()]
     if "experiment" not in {x.get_key_element() for x in fixed}:
-        raise ImpossibleSettingError("experiment= takes one experiment at a time: run them in turn.")
+        raise ImpossibleSettingError(
+            "experiment= takes one experiment at a time: run them in turn."
+        )
     config = compose_config([x.input_line for x in fixed if x.get_key_element() != "row"])
     rows = declared_rows(config)
     if not rows:

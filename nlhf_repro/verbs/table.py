@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting import to_markdown
 from nlhf_repro.verbs.experiment import load_experiment, write_table
+from nlhf_repro.verbs.result import show_warning
 
 
 def table(name: str, overrides: Sequence[str], config_dir: str | None) -> int:
     """Print the table; exit status 1 where cells are missing or failed."""
+    warnings.showwarning = show_warning
     experiment = load_experiment(name, overrides, config_dir)
     records = experiment.records()
     rendered, _ = write_table(experiment, records)

@@ -1,7 +1,7 @@
 """The child process of `nlhf reproduce`: hands cells to the composed Hydra launcher.
 
-It reads one line of JSON, {"overrides": [...], "jobs": [[...], ...]}, from standard input. When standard
-input ends, whoever started it is gone, and it ends its process group with it.
+It reads one line of JSON, {"overrides": [...], "jobs": [[...], ...]}, from standard input. When
+standard input ends, whoever started it is gone, and it ends its process group with it.
 """
 
 from __future__ import annotations
