@@ -115,8 +115,7 @@ class WandbTracker:
                     [row.label, *(cell.text for cell in row.cells)] for row in table.rows
                 ]
                 columns: list[str | int] = list(table.header)
-                if rows and len(columns) < len(rows[0]):
-                    columns = ["row", *columns]
+                columns[:0] = ["row"] * (1 + len(table.rows[0].cells) - len(columns))
                 pictures = {
                     path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"
                 }

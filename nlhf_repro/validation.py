@@ -75,7 +75,11 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
-    return f"choose from {', '.join(known)}." if known else "there is nothing to choose from."
+    return (
+        f"choose from {', '.join(known)}."
+        if known
+        else "there is nothing to choose from, so drop it."
+    )
 
 
 def load_target(path: str, target: Any) -> Any:

@@ -35,7 +35,8 @@ def read_floor(folder: Path) -> float:
 def metrics_lines(trajectory: Trajectory, evaluations: Mapping[str, Path]) -> str:
     """One JSON object a recorded update: costs, and each score's mean, median, maximum.
 
-    They run over games and describe one run; intervals belong to the table, which reads the scores themselves.
+    They run over games and describe one run; intervals belong to the table, which reads the
+    scores themselves.
     """
     scores = {
         f"eval/{name}/{iterate}": values

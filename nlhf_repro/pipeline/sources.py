@@ -46,7 +46,7 @@ def _imports(module: str) -> tuple[str, ...]:
     path = _file(module)
     if path is None:
         raise ImpossibleSettingError(
-            f"The source of module {module} was not found, but keys a stage: write it in a .py file."
+            f"The source of module {module} was not found, but keys a stage: write a .py file."
         )
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names = set(_parents(module))

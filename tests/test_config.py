@@ -1,0 +1,149 @@
+"""Composition: what ships composes and is sound, what is wrong is refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import user_folder
+from conftest import CONF
+
+from nlhf_repro.cells import experiment_cells, row_overrides, single_cell
+from nlhf_repro.config import compose_config, conf_directory, resolved_config, search_path_override
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.validation import check
+from nlhf_repro.verbs.run import check_parts
+from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
+
+GROUPS = ("algorithm", "model", "oracle", "oracle_wrapper", "benchmark", "tracker", "table")
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(
+    path.relative_to(CONF / "experiment").with_suffix("").as_posix()
+    for path in (CONF / "experiment").rglob("*.yaml")
+)
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ImpossibleSettingError) as caught:
+        check_parts(single_cell(["tracker=none", *overrides]).config)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str) -> None:
+    several = group in ("oracle_wrapper", "benchmark")
+    override = f"{group}=[{choice}]" if several else f"{group}={choice}"
+    needs = ["algorithm=inpo"] if group != "algorithm" else []
+    check_parts(single_cell([override, *needs]).config)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_row_of_every_experiment_is_sound(experiment: str) -> None:
+    cells = experiment_cells([f"experiment={experiment}"])
+    for cell in cells:
+        check_parts(cell.config)
+    assert len({cell.key for cell in cells}) == len(cells), "two rows compute the same"
+
+
+def test_shipped_folder_is_found() -> None:
+    assert conf_directory() == CONF.resolve()
+
+
+@pytest.mark.parametrize(
+    ("override", "named", "remedy"),
+    [
+        ("algorithm=inpoo", "algorithm=inpoo", "did you mean inpo?"),
+        ("algoritm=inpo", "algoritm", "did you mean algorithm?"),
+        ("algorithm.stepsize=3", "algorithm.stepsize", "did you mean algorithm.step_size?"),
+        ("benchmark=[dualitygap]", "dualitygap", "did you mean duality_gap?"),
+        ("+bugdet=3", "bugdet", "did you mean budget?"),
+        ("+algorithm.zz=1", "algorithm.zz is no key of INPO", "choose from"),
+        ("+oracle.gamess=1", "oracle.gamess is no key of RandomGames", "did you mean games?"),
+        ("+training.iteratons=1", "training.iteratons", "did you mean iterations?"),
+        ("algorithm.step_size=abc", 'algorithm.step_size = "abc"', "give float or harmonic"),
+        ("algorithm.step_size=true", "algorithm.step_size = true", "give float or harmonic"),
+        ("training.iterations=true", "training.iterations = true", "give int"),
+        ("training.iterations=2.5", "training.iterations = 2.5", "give int"),
+        ("training.face=exat", "training.face", "give exact or expected or sampled"),
+        ("budget.comparisons=many", "budget.comparisons", "give int or null"),
+        ("~algorithm.regularization", "algorithm.regularization is missing", "set it"),
+        ("seed=one", "seed", "give int"),
+        ("oracle.games=0.5", "oracle.games", "give int"),
+        ("algorithm._target_=nowhere.Thing", "nowhere.Thing cannot be imported", "--config-dir"),
+        ("algorithm.step_size=-1", "algorithm.step_size = -1", "set it"),
+        ("hydra/launcher=joblb", "joblb", "did you mean joblib?"),
+        ("algorithm.step_size=[", "algorithm.step_size=[", "quote"),
+        ("row=A", "row=A is no row", "nothing to choose from"),
+    ],
+)
+def test_refusals_name_the_key_and_the_remedy(override: str, named: str, remedy: str) -> None:
+    sentence = refusal(override)
+    assert named in sentence
+    assert remedy in sentence
+
+
+def test_interpolation_without_its_key_is_named() -> None:
+    sentence = refusal("algorithm=sppo", "benchmark=[regularized_duality_gap]")
+    assert "benchmark.regularized_duality_gap.regularization" in sentence
+    assert "algorithm.regularization" in sentence
+
+
+def test_benchmarks_nest_under_their_own_keys() -> None:
+    config = single_cell(["benchmark=[duality_gap,kl_to_equilibrium]"]).config
+    assert list(config["benchmark"]) == ["duality_gap", "kl_to_equilibrium"]
+    assert config["benchmark"]["kl_to_equilibrium"]["regularization"] == 0.1
+
+
+def test_integers_pass_for_floats_and_lists_for_tuples() -> None:
+    check("key", 3, float)
+    check("key", [1, 2.5], tuple[float, ...])
+    with pytest.raises(ImpossibleSettingError, match=r"key = \[1, true\] does not fit"):
+        check("key", [1, True], tuple[float, ...])
+
+
+def experiment(folder: Path) -> list[str]:
+    return [*search_path_override(str(user_folder(folder))), "experiment=tabular/small"]
+
+
+def test_a_row_needs_to_be_chosen(tmp_path: Path) -> None:
+    with pytest.raises(ImpossibleSettingError, match=r"choose one with row=LABEL .* or .* -m"):
+        single_cell(experiment(tmp_path))
+
+
+def test_a_row_brings_its_overrides_and_users_may_add_others(tmp_path: Path) -> None:
+    overrides = [*experiment(tmp_path), "row='A, quick'", "seed=5", "training.iterations=7"]
+    config = single_cell(overrides).config
+    assert config["algorithm"]["step_size"] == 0.1
+    assert (config["training"]["iterations"], config["seed"]) == (7, 5)
+
+
+def test_an_override_that_meets_the_rows_own_is_refused(tmp_path: Path) -> None:
+    overrides = [*experiment(tmp_path), "row=C", "algorithm.step_size=9"]
+    with pytest.raises(ImpossibleSettingError, match=r"algorithm.step_size=9 .* row 'C'"):
+        single_cell(overrides)
+
+
+def test_rows_choose_groups_and_values_together() -> None:
+    rows = {"A": ["algorithm=sppo", "algorithm.step_size=0.7"]}
+    overrides = row_overrides(["tracker=none", "seed=3"], "A", rows)
+    config = resolved_config(compose_config(overrides))
+    assert config["algorithm"]["_target_"].endswith("SPPO")
+    assert config["algorithm"]["step_size"] == 0.7
+
+
+def test_multirun_sweeps_rows_and_seeds(tmp_path: Path) -> None:
+    arguments = experiment(tmp_path)
+    swept = sweep_of_cells(arguments)
+    assert swept[-2:] == ["row='A, quick','B (it\\'s)','C'", "seed=0,1"]
+    assert [cell.row for cell in named_cells(swept, multirun=True)] == ["A, quick", "B (it's)", "C"]
+    assert sweep_of_cells([*arguments, "seed=4"])[-2] == "seed=4"
+    assert quote_row([*arguments, "row=B (it's)"])[-1] == "row='B (it\\'s)'"
+
+
+def test_exact_rows_have_one_cell_whatever_the_seeds(tmp_path: Path) -> None:
+    cells = experiment_cells(experiment(tmp_path))
+    assert [(cell.row, cell.seed) for cell in cells] == [("A, quick", 0), ("B (it's)", 0), ("C", 0)]
+    sampled = [*experiment(tmp_path / "2"), "training.face=sampled"]
+    assert len(experiment_cells(sampled)) == 6
