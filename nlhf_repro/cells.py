@@ -1,0 +1,115 @@
+"""Cells: the rows of an experiment times its seeds, each with its own resolved configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from nlhf_repro.config import Config, compose_config, override_key, resolved_config
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.pipeline.keys import cell_key, is_deterministic
+from nlhf_repro.validation import check, suggestion
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of an experiment at one seed; the row is null outside of experiments with rows."""
+
+    row: str | None
+    seed: int
+    config: Config
+    overrides: tuple[str, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """The key of everything that the cell computes."""
+        return cell_key(self.config)
+
+
+def row_overrides(overrides: Sequence[str], row: str, rows: dict[str, list[str]]) -> list[str]:
+    """The command line with the row's own overrides after the experiment.
+
+    Raises:
+        ImpossibleSettingError: no such row, or the row sets a key that the command line sets too.
+    """
+    if row not in rows:
+        raise ImpossibleSettingError(f"row={row} is no row: {suggestion(row, rows)}")
+    given = [each for each in overrides if override_key(each) not in ("row", "seed")]
+    taken = {override_key(each) for each in rows[row]}
+    for override in given:
+        if override_key(override) in taken:
+            raise ImpossibleSettingError(
+                f"{override} on the command line meets row {row!r}, which sets "
+                f"{override_key(override)} itself: drop the override, or write a row of its own."
+            )
+    first = [each for each in given if override_key(each) in ("experiment", "hydra.searchpath")]
+    return [*first, *rows[row], *(each for each in given if each not in first)]
+
+
+def declared_rows(config: DictConfig) -> dict[str, list[str]]:
+    """The rows of a composed experiment, empty where it declares none."""
+    rows = OmegaConf.to_container(config.rows, resolve=True)
+    check("rows", rows, dict[str, list[str]])
+    assert isinstance(rows, dict)
+    return {str(label): list(values) for label, values in rows.items()}
+
+
+def single_cell(overrides: Sequence[str]) -> Cell:
+    """The one cell that a command line without sweeps names.
+
+    Raises:
+        ImpossibleSettingError: where the experiment has rows and none is chosen, or the
+            configuration is not sound.
+    """
+    config = compose_config(overrides)
+    rows = declared_rows(config)
+    row = config.row
+    if rows and row is None:
+        raise ImpossibleSettingError(
+            f"The experiment {config.name} has {len(rows)} rows: choose one with row=LABEL "
+            f"({', '.join(rows)}), or run all of them with -m."
+        )
+    if row is None:
+        return _cell(config, None, config.seed, overrides)
+    row_config = compose_config(row_overrides(overrides, row, rows))
+    return _cell(row_config, row, config.seed, overrides)
+
+
+def experiment_cells(overrides: Sequence[str]) -> list[Cell]:
+    """Every cell of an experiment, row by row; one a row where training draws nothing at random.
+
+    Raises:
+        ImpossibleSettingError: where the experiment has no rows, or a row is not sound.
+    """
+    config = compose_config(overrides)
+    rows = declared_rows(config)
+    if not rows:
+        raise ImpossibleSettingError(
+            f"The experiment {config.name} declares no rows: run it with nlhf run."
+        )
+    return [cell for label in rows for cell in _row_cells(overrides, label, rows)]
+
+
+def _row_cells(overrides: Sequence[str], label: str, rows: dict[str, list[str]]) -> Iterator[Cell]:
+    composed = compose_config(row_overrides(overrides, label, rows))
+    seeds = OmegaConf.to_container(composed.seeds.get("values", []))
+    check(f"seeds.values of row {label!r}", seeds, list[int])
+    assert isinstance(seeds, list)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ImpossibleSettingError(f"seeds.values = {seeds} must hold seeds that differ: fix it.")
+    for seed in seeds:
+        cell = _cell(composed, label, seed, overrides)
+        yield cell
+        if is_deterministic(cell.config):
+            return
+
+
+def _cell(config: DictConfig, row: str | None, seed: Any, overrides: Sequence[str]) -> Cell:
+    with open_dict(config):
+        config.seed = seed
+        config.row = row
+    return Cell(row, seed, resolved_config(config), tuple(overrides))

@@ -1,0 +1,95 @@
+"""The command line: `nlhf VERB ...`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from nlhf_repro.interfaces import ImpossibleSettingError
+
+# One thread a process: two busy threads on few cores are slower, and sums depend on their number.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb; exit status 2 for settings that have no meaning, 1 for failed cells."""
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
+    parser = _parser()
+    known, rest = parser.parse_known_args(arguments)
+    unknown = [argument for argument in rest if argument.startswith("-")]
+    if unknown and known.verb != "run":
+        parser.error(f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help.")
+    try:
+        status = _dispatch(known, rest)
+    except ImpossibleSettingError as error:
+        sys.exit(_complaint(error, 2))
+    except KeyboardInterrupt:
+        sys.exit(_complaint("stopped; what is complete stays, the same command goes on.", 130))
+    except Exception as error:
+        if os.environ.get("NLHF_TRACEBACK"):
+            raise
+        sys.exit(_complaint(f"{type(error).__name__}: {error}{_where()}", 1))
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nlhf",
+        description="Reproduce and compare Nash learning from human feedback.",
+        epilog="Overrides are Hydra's: GROUP=CHOICE and KEY=VALUE.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="one cell of any composition; -m sweeps, or all cells")
+    run.add_argument("-m", "--multirun", action="store_true", help="sweep: KEY=A,B; all cells")
+    for name, help_text in (
+        ("reproduce", "every missing cell of an experiment, then its table and figures"),
+        ("table", "the table and figures of an experiment from what is on disk"),
+    ):
+        verb = verbs.add_parser(name, help=help_text)
+        verb.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
+        if name == "reproduce":
+            verb.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+    listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
+    listing.add_argument("group", nargs="?", help="one group, such as algorithm")
+    for verb in verbs.choices.values():
+        verb.add_argument("--config-dir", help="a folder of your own configurations")
+        if verb is not listing:
+            verb.add_argument("overrides", nargs="*", default=[], help="GROUP=CHOICE KEY=VALUE")
+    return parser
+
+
+def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Import and call the verb; what it does not need is not imported."""
+    overrides = [*getattr(known, "overrides", []), *rest]
+    if known.verb == "list":
+        from nlhf_repro.verbs.listing import list_choices
+
+        return list_choices(known.group, known.config_dir)
+    if known.verb == "run":
+        from nlhf_repro.verbs.run import run
+
+        run(overrides, known.config_dir, known.multirun)
+        return 0
+    if known.verb == "table":
+        from nlhf_repro.verbs.table import table
+
+        return table(known.name, overrides, known.config_dir)
+    from nlhf_repro.verbs.reproduce import reproduce
+
+    return reproduce(known.name, overrides, known.config_dir, known.jobs)
+
+
+def _complaint(error: object, status: int) -> int:
+    print(f"nlhf: {error}", file=sys.stderr)
+    return status
+
+
+def _where() -> str:
+    return " (NLHF_TRACEBACK=1 shows the traceback; a failed cell keeps its own, traceback.txt)"
+
+
+if __name__ == "__main__":
+    main()

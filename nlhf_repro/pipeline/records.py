@@ -1,0 +1,140 @@
+"""From the records on disk to the rows that tables read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlhf_repro.interfaces import Array, RowRecord, Trajectory
+from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
+from nlhf_repro.pipeline.keys import is_deterministic, training_settings
+from nlhf_repro.pipeline.metrics import read_floor, read_scores
+from nlhf_repro.pipeline.stages import load_trajectory
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DeclaredCell:
+    """A cell that an experiment declares, run or not."""
+
+    row: str
+    seed: int
+    key: str
+    config: Config
+
+
+@dataclass(frozen=True)
+class _Run:
+    trajectory: Trajectory
+    scores: Mapping[str, Array]  # benchmark/iterate: [points, games]
+    floors: Mapping[str, float]
+    measured: Mapping[str, float]
+    regularization: float
+
+
+def row_records(cells: Sequence[DeclaredCell], output_dir: Path) -> list[RowRecord]:
+    """One record a row, in the order in which the rows are declared."""
+    rows: dict[str, list[DeclaredCell]] = {}
+    for cell in cells:
+        rows.setdefault(cell.row, []).append(cell)
+    variants = _variants({label: row[0].config for label, row in rows.items()})
+    return [_row_record(label, row, variants[label], output_dir) for label, row in rows.items()]
+
+
+def _row_record(
+    label: str, cells: Sequence[DeclaredCell], variants: Mapping[str, str], output_dir: Path
+) -> RowRecord:
+    finished = {cell.seed: cell for cell in cells if is_complete(output_dir, cell.key)}
+    failed = {
+        cell.seed: str(run["error"])
+        for cell in cells
+        if (run := read_run(run_directory(output_dir, cell.key))).get("status") == "failed"
+    }
+    runs = [_read(cell, output_dir) for cell in finished.values()]
+    first = runs[0] if runs else None
+    _require_equal_updates(label, runs)
+    return RowRecord(
+        label=label,
+        seeds=tuple(finished),
+        missing=tuple(x.seed for x in cells if x.seed not in finished and x.seed not in failed),
+        failed=failed,
+        updates=first.trajectory.updates if first else np.empty(0),
+        comparisons=first.trajectory.comparisons if first else np.empty(0),
+        preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
+        values=_stack([run.scores for run in runs]),
+        floors=first.floors if first else {},
+        deterministic=is_deterministic(cells[0].config),
+        regularization=first.regularization if first else _declared_regularization(cells[0].config),
+        variants=variants,
+        measured=_stack([run.measured for run in runs]),
+    )
+
+
+def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
+    run = read_run(run_directory(output_dir, cell.key))
+    store = stage_store(output_dir)
+    folders = {
+        name: store.folder("evaluate", key) for name, key in run["stages"]["evaluate"].items()
+    }
+    return _Run(
+        trajectory=load_trajectory(store.folder("train", run["stages"]["train"])),
+        scores={
+            f"{name}/{iterate}": values
+            for name, folder in folders.items()
+            for iterate, values in read_scores(folder).items()
+        },
+        floors={name: read_floor(folder) for name, folder in folders.items()},
+        measured=run["measured"],
+        regularization=run["regularization"],
+    )
+
+
+def _stack(runs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """Seeds first; only what every run has, since all runs of a row are configured alike."""
+    return {key: np.array([run[key] for run in runs]) for key in (runs[0] if runs else ())}
+
+
+def _require_equal_updates(label: str, runs: Sequence[_Run]) -> None:
+    for run in runs[1:]:
+        if not np.array_equal(run.trajectory.updates, runs[0].trajectory.updates):
+            raise ValueError(
+                f"The seeds of row {label!r} recorded different updates and cannot be averaged: run "
+                "them with one budget and one number of iterations."
+            )
+
+
+def _declared_regularization(config: Config) -> float:
+    return float(config["algorithm"].get("regularization", float("nan")))
+
+
+def _variants(configs: Mapping[str, Config]) -> dict[str, dict[str, str]]:
+    """The training settings in which the rows differ, a setting that only some have included."""
+    flat = {label: dict(_flatten(training_settings(x), "")) for label, x in configs.items()}
+    keys = dict.fromkeys(key for settings in flat.values() for key in settings)
+    differing = [key for key in keys if len({x.get(key) for x in flat.values()}) > 1]
+    return {
+        label: {_shown(key): settings[key] for key in differing if key in settings}
+        for label, settings in flat.items()
+    }
+
+
+def _flatten(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from _flatten(child, f"{path}.{key}" if path else str(key))
+    elif path.endswith("_target_"):
+        yield path, str(value).rpartition(".")[2]
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(key: str) -> str:
+    return key.removesuffix("._target_")
+
+

@@ -1,0 +1,113 @@
+"""A declared experiment, found by its name: its cells, its records and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlhf_repro.cells import Cell, experiment_cells
+from nlhf_repro.config import (
+    add_user_modules,
+    compose_config,
+    override_key,
+    search_folders,
+    search_path_override,
+)
+from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
+from nlhf_repro.pipeline.files import write_atomically
+from nlhf_repro.pipeline.records import DeclaredCell, row_records
+from nlhf_repro.reporting import (
+    Table,
+    TableSpecification,
+    draw_figures,
+    render_table,
+    table_specification,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
+from nlhf_repro.validation import suggestion
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The cells of an experiment under a command line's overrides, and how its table is printed."""
+
+    name: str
+    cells: list[Cell]
+    overrides: list[str]
+    output_dir: Path
+    specification: TableSpecification
+
+    def records(self) -> list[RowRecord]:
+        """Its rows, as far as they are on disk."""
+        declared = [DeclaredCell(x.row or "", x.seed, x.key, x.config) for x in self.cells]
+        return row_records(declared, self.output_dir)
+
+
+def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None) -> Experiment:
+    """Compose and check every cell of conf/experiment/*/NAME.yaml.
+
+    Raises:
+        ImpossibleSettingError: no such experiment, or one of its cells or its table is not sound.
+    """
+    searched = search_path_override(config_dir)
+    scale = next((x.partition("=")[2] for x in overrides if override_key(x) == "scale"), None)
+    choice, ambiguous = find_experiment(name, scale, search_folders(searched))
+    rest = [x for x in overrides if override_key(x) != "scale"]
+    arguments = [*searched, f"experiment={choice}", *rest]
+    add_user_modules(arguments)
+    for override in rest:
+        if override_key(override) in ("row", "seed", "experiment"):
+            raise ImpossibleSettingError(
+                f"{override} has no place here: all rows and seeds of {name} are meant; use nlhf run."
+            )
+    cells = experiment_cells(arguments)
+    table = compose_config(arguments).table
+    if table is None:
+        raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
+    title = choice.replace("/", "-") if ambiguous else Path(choice).name
+    output_dir = Path(cells[0].config["output_dir"])
+    specification = table_specification(cells[0].config["table"])
+    return Experiment(title, cells, arguments, output_dir, specification)
+
+
+def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tuple[str, bool]:
+    """The choice SCALE/NAME, and whether other scales have the name too; mini where several do.
+
+    Raises:
+        ImpossibleSettingError: none, or several of which none is mini.
+    """
+    found = {
+        path.relative_to(folder / "experiment").with_suffix("").as_posix()
+        for folder in folders
+        for path in (folder / "experiment").rglob("*.yaml")
+    }
+    named = sorted(x for x in found if name in (x, Path(x).name))
+    scales = [x for x in named if scale is None or x.split("/")[0] == scale]
+    if not scales:
+        at = f" at scale={scale}" if scale else ""
+        raise ImpossibleSettingError(
+            f"{name} is no experiment{at}: {suggestion(name, {Path(x).name for x in found})}"
+        )
+    if len(scales) > 1:
+        scales = [x for x in scales if x.startswith("mini/")] or scales
+    if len(scales) > 1:
+        raise ImpossibleSettingError(
+            f"{name} exists at several scales: say scale={scales[0].split('/')[0]}."
+        )
+    return scales[0], len(named) > 1
+
+
+def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[Table, list[Path]]:
+    """Write Markdown, LaTeX, CSV and figures below output_dir/tables; the figures' paths come back."""
+    table = render_table(records, experiment.specification)
+    folder = experiment.output_dir / "tables"
+    for suffix, text in (
+        ("md", to_markdown(table)),
+        ("tex", to_latex(table)),
+        ("csv", to_csv(table)),
+    ):
+        write_atomically(folder / f"{experiment.name}.{suffix}", text)
+    return table, draw_figures(records, experiment.specification, folder)

@@ -1,0 +1,54 @@
+"""What is said of a finished cell on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlhf_repro.cells import Cell
+from nlhf_repro.interfaces import Array
+from nlhf_repro.pipeline.cell import CellResult, read_run, stage_store
+from nlhf_repro.pipeline.keys import is_deterministic
+from nlhf_repro.pipeline.metrics import read_floor, read_scores
+from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
+
+
+def short_report(cell: Cell, result: CellResult) -> Iterator[str]:
+    """One line on one cell of a sweep."""
+    state = "complete" if result.fresh else "complete before"
+    row = "" if cell.row is None else f"{cell.row}, "
+    yield f"{row}seed {cell.seed}: {state}, {result.directory}"
+
+
+def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
+    """Where the records are, and every benchmark's final value with its interval over games."""
+    state = "complete" if result.fresh else "was complete before: nothing was run"
+    yield f"{result.directory} {state}"
+    deterministic = is_deterministic(cell.config)
+    store = stage_store(Path(cell.config["output_dir"]))
+    stages = read_run(result.directory)["stages"]["evaluate"]
+    for name, key in stages.items():
+        folder = store.folder("evaluate", key)
+        for iterate, values in read_scores(folder).items():
+            final = values[-1:]
+            yield f"  {name}, {iterate} iterate: {summary(final, read_floor(folder), deterministic)}"
+
+
+def summary(values: Array, floor: float, deterministic: bool) -> str:
+    """Geometric mean (arithmetic where there is no floor) of values [1, games] and its interval."""
+    try:
+        kind = "geometric mean" if floor > 0 else "mean"
+        result: Any = (
+            geometric_mean(values, floor, deterministic) if floor > 0 else estimate(values, deterministic)
+        )
+    except GapsRefusedError as error:
+        return f"maximum {values.max():.3g} ({error})"
+    level = "" if deterministic else "; one training run: no training variance"
+    games = values.shape[1]
+    if games == 1:
+        return f"{result.estimate:.4g} (one game: no interval)"
+    return (
+        f"{kind} {result.estimate:.4g}, 95% interval [{result.lower:.4g}, {result.upper:.4g}] "
+        f"over {games} games{level}"
+    )

@@ -1,0 +1,81 @@
+"""`nlhf run`: the Hydra application, one cell or a sweep of cells."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from nlhf_repro.cells import single_cell
+from nlhf_repro.config import (
+    add_user_modules,
+    conf_directory,
+    override_key,
+    search_path_override,
+)
+from nlhf_repro.pipeline.cell import run_cell
+from nlhf_repro.pipeline.keys import Config
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.verbs.result import full_report, short_report
+from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
+
+
+def run(overrides: Sequence[str], config_dir: str | None, multirun: bool) -> None:
+    """Check every cell that the command line names, then hand the command line to Hydra.
+
+    Raises:
+        ImpossibleSettingError: before any cell has begun.
+    """
+    arguments = [*search_path_override(config_dir), *overrides]
+    add_user_modules(arguments)
+    arguments = quote_row(arguments)
+    arguments = sweep_of_cells(arguments) if multirun else arguments
+    for cell in named_cells(arguments, multirun):
+        check_parts(cell.config)
+    hydra_main([*arguments, *(["--multirun"] if multirun else [])])
+
+
+def hydra_main(arguments: Sequence[str]) -> None:
+    """Run Hydra's main program; a failed job's exception comes through as it was raised."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = ["nlhf run", *arguments]
+    main = hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")
+    main(job)()
+
+
+def job(config: DictConfig) -> None:
+    """What Hydra runs, here or in a launcher's worker: one cell, mirrored by its tracker."""
+    warnings.showwarning = show_warning
+    node = HydraConfig.get()
+    searched = [x for x in node.overrides.hydra if override_key(x) == "hydra.searchpath"]
+    overrides = [*searched, *node.overrides.task]
+    add_user_modules(overrides)
+    cell = single_cell(overrides)
+    result = run_cell(cell.config, overrides)
+    build(cell.config["tracker"]).mirror_cell(result.directory)
+    report = full_report if node.mode == RunMode.RUN else short_report
+    sys.stdout.write("".join(f"{line}\n" for line in report(cell, result)))
+
+
+def check_parts(config: Config) -> None:
+    """Build what is cheap to build, so that its refusals come before any work.
+
+    Raises:
+        ImpossibleSettingError: a constructor refuses its settings.
+    """
+    for name in ("algorithm", "oracle", "oracle_wrapper", "benchmark", "tracker"):
+        nodes = [config[name]] if "_target_" in config[name] else config[name].values()
+        for node in nodes:
+            build(node)
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the source line that raised it."""
+    sys.stderr.write(f"warning: {message}\n")
