@@ -1,1 +1,178 @@
-"""Placeholder."""
+"""Weights & Biases as a mirror of the records: what is on disk is sent, nothing else is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final
+
+import yaml
+
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.pipeline.cell import read_run
+from nlhf_repro.pipeline.files import write_json
+
+if TYPE_CHECKING:
+    from nlhf_repro.reporting import Table
+
+MARK = "tracked.json"
+PROBE_SECONDS = 4.0
+
+
+class Tracker(Protocol):
+    """Mirrors finished records elsewhere; its failures are warnings, never those of a cell."""
+
+    def mirror_cell(self, directory: Path) -> None:
+        """Mirror one complete run directory, once."""
+        ...
+
+    def mirror_table(
+        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    ) -> None:
+        """Mirror the table and figures of an experiment."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class NoTracker:
+    """Mirrors nothing."""
+
+    def mirror_cell(self, directory: Path) -> None:
+        """Nothing."""
+
+    def mirror_table(
+        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    ) -> None:
+        """Nothing."""
+
+
+@final
+@dataclass(frozen=True)
+class WandbTracker:
+    """One W&B run a cell, and one with the table of an experiment.
+
+    Offline by default, below output_dir/wandb; `wandb sync` sends it later. Online falls back to
+    offline, with a warning, without a key or where the server does not answer within `init_timeout`
+    seconds.
+    """
+
+    mode: Literal["offline", "online"]
+    project: str
+    entity: str | None
+    init_timeout: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.init_timeout <= 600:
+            raise ImpossibleSettingError(
+                f"tracker.init_timeout = {self.init_timeout} must be 1 to 600 seconds: change it."
+            )
+
+    def mirror_cell(self, directory: Path) -> None:
+        """Metrics of every recorded update, the configuration and the final values of one cell."""
+        mark = directory / MARK
+        if mark.exists() and self.mode in json.loads(mark.read_text())["modes"]:
+            return
+        with _warned(f"the cell {directory}"):
+            record = read_run(directory)
+            with self._run(
+                directory.parents[1],
+                id=record["key"][:16],
+                name=f"{record['row'] or record['experiment']}, seed {record['seed']}",
+                group=record["experiment"],
+                job_type=record["row"] or "run",
+                config=yaml.safe_load((directory / "config.yaml").read_text()),
+            ) as run:
+                _log_metrics(run, directory)
+                run.summary.update({"measured": record["measured"], "ledger": record["ledger"]})
+                sent = "offline" if run.offline else "online"
+            write_json(mark, {"modes": sorted({self.mode, sent})})
+
+    def mirror_table(
+        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    ) -> None:
+        """The table's texts and the figures, as a run of the job type `summary`."""
+        with _warned(f"the table of {name}"):
+            import wandb
+
+            with self._run(output_dir, name=f"{name}, summary", group=name, job_type="summary") as run:
+                rows = [[row.label, *(cell.text for cell in row.cells)] for row in table.rows]
+                columns = list(table.header)
+                if rows and len(columns) < len(rows[0]):
+                    columns = ["row", *columns]
+                pictures = {
+                    path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"
+                }
+                run.log({"table": wandb.Table(columns=columns, data=rows), **pictures})
+
+    @contextlib.contextmanager
+    def _run(self, output_dir: Path, **settings: Any) -> Iterator[Any]:
+        """A W&B run that writes below output_dir alone; finished on leaving."""
+        folder = (output_dir / "wandb").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            os.environ[variable] = str(folder)
+        import wandb
+
+        mode = self.mode if self.mode == "offline" else _reachable_mode(self.init_timeout)
+        quiet = wandb.Settings(
+            silent=True, console="off", init_timeout=self.init_timeout, x_disable_stats=True
+        )
+        start = {"project": self.project, "entity": self.entity, "dir": str(folder), **settings}
+        try:
+            run = wandb.init(mode=mode, settings=quiet, **start)
+        except Exception as error:
+            if mode == "offline":
+                raise
+            warnings.warn(f"W&B is offline: {_line(error)}.", stacklevel=2)
+            run = wandb.init(mode="offline", settings=quiet, **start)
+        try:
+            yield run
+        finally:
+            run.finish()
+
+
+def _log_metrics(run: Any, directory: Path) -> None:
+    final_line: Mapping[str, float] = {}
+    for line in (directory / "metrics.jsonl").read_text().splitlines():
+        final_line = json.loads(line)
+        run.log(final_line, step=int(final_line["update"]))
+    run.summary.update({f"final/{key}": value for key, value in final_line.items()})
+
+
+def _reachable_mode(timeout: float) -> Literal["offline", "online"]:
+    """Online where there is a key and a server that answers; else offline, with a warning."""
+    import wandb
+
+    settings = wandb.setup().settings
+    key = os.environ.get("WANDB_API_KEY") or settings.api_key or wandb.Api is None
+    if not key:
+        warnings.warn("W&B is offline: there is no key; run `wandb login`.", stacklevel=2)
+        return "offline"
+    try:
+        urllib.request.urlopen(settings.base_url, timeout=min(timeout, PROBE_SECONDS)).close()
+    except urllib.error.HTTPError:
+        return "online"
+    except OSError as error:
+        warnings.warn(f"W&B is offline: {settings.base_url}: {_line(error)}.", stacklevel=2)
+        return "offline"
+    return "online"
+
+
+@contextlib.contextmanager
+def _warned(subject: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(f"W&B did not take {subject}: {_line(error)}.", stacklevel=2)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

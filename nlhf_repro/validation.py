@@ -19,29 +19,54 @@ from nlhf_repro.interfaces import ImpossibleSettingError
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Annotates a node that names a class, `_target_`, and gives its constructor's arguments."""
+    """Annotates a node with a `_target_`, a class, beside its constructor's arguments."""
 
 
 HYDRA_KEYS = {"_target_", "_convert_", "_recursive_", "_partial_"}
 
 
 def check(path: str, value: Any, annotation: Any) -> None:
-    """Check one value against what it is annotated to be.
+    """Check one value against what it is annotated to be; a `Target` only for naming a class.
 
     Raises:
         ImpossibleSettingError: naming the key, what it holds and what it takes.
     """
     if annotation is Target:
-        _check_target(path, value)
+        _require_target(path, value)
     elif dataclasses.is_dataclass(annotation):
         _check_dataclass(path, value, typing.cast(type, annotation))
     elif isinstance(value, Mapping) and "_target_" in value:
-        _check_target(path, value)
+        check_constructor(path, value)
     elif typing.get_origin(annotation) is dict and Target in typing.get_args(annotation):
         for key, child in _mapping(path, value).items():
-            _check_target(f"{path}.{key}", child)
+            _require_target(f"{path}.{key}", child)
     else:
         _check_type(path, value, annotation)
+
+
+def check_constructor(path: str, node: Mapping[str, Any]) -> None:
+    """Import the class that a node names and check the node's other keys against its constructor.
+
+    Raises:
+        ImpossibleSettingError: no such class, or naming the key that its constructor does not take.
+    """
+    function = load_target(path, node["_target_"])
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    }
+    arguments = {key: child for key, child in node.items() if key not in HYDRA_KEYS}
+    if not _takes_any(function):
+        _refuse_unknown(arguments, parameters, f"{path}.", function.__name__)
+    hints = _hints(path, function)
+    for name, parameter in parameters.items():
+        if name in arguments:
+            check(f"{path}.{name}", arguments[name], hints.get(name, Any))
+        elif parameter.default is inspect.Parameter.empty:
+            raise ImpossibleSettingError(
+                f"{path}.{name} is missing: {function.__name__} needs it, so set it."
+            )
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
@@ -82,27 +107,9 @@ def _check_dataclass(path: str, value: Any, annotation: type) -> None:
             raise ImpossibleSettingError(f"{prefix}{name} is missing: set it.")
 
 
-def _check_target(path: str, value: Any) -> None:
-    node = _mapping(path, value)
-    if "_target_" not in node:
+def _require_target(path: str, value: Any) -> None:
+    if "_target_" not in _mapping(path, value):
         raise ImpossibleSettingError(f"{path} names no class: give it a _target_.")
-    function = load_target(path, node["_target_"])
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    }
-    arguments = {key: child for key, child in node.items() if key not in HYDRA_KEYS}
-    if not _takes_any(function):
-        _refuse_unknown(arguments, parameters, f"{path}.", function.__name__)
-    hints = _hints(path, function)
-    for name, parameter in parameters.items():
-        if name in arguments:
-            check(f"{path}.{name}", arguments[name], hints.get(name, Any))
-        elif parameter.default is inspect.Parameter.empty:
-            raise ImpossibleSettingError(
-                f"{path}.{name} is missing: {function.__name__} needs it, so set it."
-            )
 
 
 def _refuse_unknown(

@@ -32,7 +32,7 @@ class DeclaredCell:
 @dataclass(frozen=True)
 class _Run:
     trajectory: Trajectory
-    scores: Mapping[str, Array]  # benchmark/iterate: [points, games]
+    scores: Mapping[str, Array]  # benchmark/iterate: [games, points]
     floors: Mapping[str, float]
     measured: Mapping[str, float]
     regularization: float
@@ -85,7 +85,7 @@ def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
     return _Run(
         trajectory=load_trajectory(store.folder("train", run["stages"]["train"])),
         scores={
-            f"{name}/{iterate}": values
+            f"{name}/{iterate}": values.T
             for name, folder in folders.items()
             for iterate, values in read_scores(folder).items()
         },

@@ -23,6 +23,7 @@ from nlhf_repro.config import (
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.validation import check_constructor
 from nlhf_repro.verbs.result import full_report, short_report
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
@@ -58,6 +59,7 @@ def job(config: DictConfig) -> None:
     overrides = [*searched, *node.overrides.task]
     add_user_modules(overrides)
     cell = single_cell(overrides)
+    check_parts(cell.config)
     result = run_cell(cell.config, overrides)
     build(cell.config["tracker"]).mirror_cell(result.directory)
     report = full_report if node.mode == RunMode.RUN else short_report
@@ -65,15 +67,19 @@ def job(config: DictConfig) -> None:
 
 
 def check_parts(config: Config) -> None:
-    """Build what is cheap to build, so that its refusals come before any work.
+    """Check every class's arguments, and build what is cheap, so that refusals come before any work.
 
     Raises:
-        ImpossibleSettingError: a constructor refuses its settings.
+        ImpossibleSettingError: a constructor does not take its arguments, or refuses them.
     """
-    for name in ("algorithm", "oracle", "oracle_wrapper", "benchmark", "tracker"):
-        nodes = [config[name]] if "_target_" in config[name] else config[name].values()
-        for node in nodes:
+    for name in ("algorithm", "model", "oracle", "tracker"):
+        check_constructor(name, config[name])
+    for group in ("oracle_wrapper", "benchmark"):
+        for name, node in config[group].items():
+            check_constructor(f"{group}.{name}", node)
             build(node)
+    for name in ("algorithm", "oracle", "tracker"):
+        build(config[name])
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

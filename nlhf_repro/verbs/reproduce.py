@@ -1,0 +1,112 @@
+"""`nlhf reproduce`: every missing cell of an experiment, then its table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nlhf_repro.cells import Cell
+from nlhf_repro.config import override_key
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.pipeline.cell import is_complete
+from nlhf_repro.pipeline.files import write_atomically
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.progress import Progress, Watch, follow
+from nlhf_repro.reporting import render_cost_table, to_markdown
+from nlhf_repro.verbs.experiment import Experiment, load_experiment, write_table
+from nlhf_repro.verbs.run import check_parts
+from nlhf_repro.verbs.sweep import quoted
+from nlhf_repro.verbs.table import say_what_lacks
+
+
+def reproduce(
+    name: str, overrides: Sequence[str], config_dir: str | None, jobs: int | None
+) -> int:
+    """Run what is missing, print the table; exit status 1 where a cell failed."""
+    if jobs is not None and jobs < 1:
+        raise ImpossibleSettingError(f"--jobs {jobs} runs nothing: give at least 1.")
+    experiment = load_experiment(name, overrides, config_dir)
+    for cell in experiment.cells:
+        check_parts(cell.config)
+    missing = missing_cells(experiment)
+    if missing:
+        run_cells(experiment, missing, jobs or os.cpu_count() or 1)
+    records = experiment.records()
+    table, figures = write_table(experiment, records)
+    cost = to_markdown(render_cost_table(records))
+    write_atomically(experiment.output_dir / "tables" / f"{experiment.name}-cost.md", cost)
+    sys.stdout.write(to_markdown(table))
+    tracker = build(experiment.cells[0].config["tracker"])
+    tracker.mirror_table(experiment.output_dir, experiment.name, table, figures)
+    return say_what_lacks(name, records)
+
+
+def missing_cells(experiment: Experiment) -> list[Cell]:
+    """Cells without a complete record; of several with one key, the first."""
+    cells = {cell.key: cell for cell in reversed(experiment.cells)}
+    lacking = [x for x in cells.values() if not is_complete(experiment.output_dir, x.key)]
+    return lacking[::-1]
+
+
+def run_cells(experiment: Experiment, cells: Sequence[Cell], jobs: int) -> Progress:
+    """Hand cells to Hydra's launcher in a child process and show how they fare.
+
+    What the workers print goes to output_dir/logs/NAME.log.
+    """
+    launcher = launcher_overrides(experiment.overrides, jobs)
+    work = {
+        "overrides": [*experiment.overrides, *launcher],
+        "jobs": [job_overrides(experiment.overrides, cell) for cell in cells],
+    }
+    log = experiment.output_dir / "logs" / f"{experiment.name}.log"
+    with worker(work, log) as child:
+        watch = Watch(experiment.output_dir, [cell.key for cell in cells])
+        progress = follow(watch, lambda: child.poll() is None)
+    if child.returncode and progress.ended < progress.cells:
+        last = log.read_text().strip().rpartition("\n")[2]
+        unfinished = progress.cells - progress.ended
+        sys.stderr.write(f"nlhf: the launcher left {unfinished} cells unfinished: {last} ({log})\n")
+    return progress
+
+
+def launcher_overrides(overrides: Sequence[str], jobs: int) -> list[str]:
+    """Joblib with so many processes, unless the command line chooses a launcher."""
+    if any(override_key(x) == "hydra/launcher" for x in overrides):
+        return []
+    return ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}", "hydra.launcher.verbose=0"]
+
+
+def job_overrides(overrides: Sequence[str], cell: Cell) -> list[str]:
+    """What Hydra's sweeper would hand to the job of this cell."""
+    own = [f"row={quoted(cell.row or '')}", f"seed={cell.seed}"]
+    return [*(x for x in overrides if not override_key(x).startswith("hydra")), *own]
+
+
+@contextmanager
+def worker(work: object, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """A child in a process group of its own, which ends with this process, however that ends."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(x for x in sys.path if x)}
+    with log.open("w") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nlhf_repro.verbs.worker"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+            env=environment,
+        )
+        assert child.stdin is not None
+        try:
+            child.stdin.write(json.dumps(work) + "\n")
+            child.stdin.flush()
+            yield child
+        finally:
+            child.stdin.close()
+            child.wait()
