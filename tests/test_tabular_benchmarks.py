@@ -14,6 +14,7 @@ from nlhf_repro import games
 from nlhf_repro.benchmarks.duality_gap import DualityGap
 from nlhf_repro.benchmarks.kl_to_equilibrium import KLToEquilibrium
 from nlhf_repro.benchmarks.log_ratio_to_reference import LogRatioToReference
+from nlhf_repro.benchmarks.reference_divergence import ReferenceDivergence
 from nlhf_repro.benchmarks.regularized_duality_gap import RegularizedDualityGap
 from nlhf_repro.games import log_space
 from nlhf_repro.interfaces import Array, Benchmark, Game, ImpossibleSettingError
@@ -151,3 +152,15 @@ def test_no_regularization_is_refused(name: str) -> None:
     ) as caught:
         configured(name, 0.0)
     assert isinstance(caught.value.__cause__, ImpossibleSettingError)
+
+
+def test_the_reference_divergence_is_the_largest_kl_of_any_policy():
+    rng = np.random.default_rng(4)
+    found = ReferenceDivergence().score(GAME, TRAJECTORY)
+    assert found.shape == TRAJECTORY.shape[:2]
+    assert (found == found[0]).all()
+    policies = rng.dirichlet(np.full(GAME.actions, 0.2), size=(2000, 1))
+    kl = (policies * (np.log(np.maximum(policies, 1e-300)) - GAME.log_reference)).sum(axis=-1)
+    vertex = (np.eye(GAME.actions)[:, None] * -GAME.log_reference).sum(axis=-1).max(axis=0)
+    assert (kl.max(axis=0) <= found[0] + 1e-12).all()
+    np.testing.assert_allclose(found[0], vertex, atol=1e-15)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import (
@@ -218,3 +219,31 @@ def test_interval_of_a_censored_median_covers(items: int) -> None:
         return result.lower.value <= math.log(2) <= result.upper.value
 
     assert percentage(np.random.default_rng(11), covers) >= 93.5
+
+
+@pytest.mark.parametrize(("seeds", "games"), [(1, 50), (5, 50), (5, 10)])
+def test_nested_seeds_cover_exactly_where_the_crossed_engine_is_wide(seeds, games):
+    """Games that share nothing: V_prompt alone is right, the truncated rest is too wide."""
+    rng = np.random.default_rng(seeds * 100 + games)
+    nested, crossed, experiments = 0, 0, 4000
+    for _ in range(experiments):
+        game = rng.standard_normal((1, games))
+        matrix = game + rng.standard_normal((seeds, games))
+        for flag in (True, False):
+            result = estimate(matrix, nested=flag)
+            covered = result.lower <= 0 <= result.upper
+            nested, crossed = nested + (covered and flag), crossed + (covered and not flag)
+        assert estimate(matrix, nested=True).level == "algorithm"
+    assert abs(nested / experiments - 0.95) < 3 * 0.0035
+    if seeds > 1:
+        assert crossed > nested
+
+
+def test_a_nested_difference_is_the_paired_t_interval_of_the_means_over_seeds():
+    rng = np.random.default_rng(8)
+    first, second = rng.standard_normal((3, 12)), rng.standard_normal((5, 12))
+    found = difference(first, second, nested=True)
+    expected = stats.ttest_rel(first.mean(axis=0), second.mean(axis=0))
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.p_value, expected.pvalue, rtol=1e-12)
+    np.testing.assert_allclose([found.lower, found.upper], [interval.low, interval.high])

@@ -89,3 +89,4 @@ class RowRecord:
     regularization: float
     variants: Mapping[str, str]  # the settings that distinguish the row
     measured: Mapping[str, Array]  # seconds, peak_memory_mib: [seeds]
+    problems: int = 1  # training problems of a run: the number of games where games share nothing

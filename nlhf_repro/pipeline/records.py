@@ -73,6 +73,7 @@ def _row_record(
         regularization=first.regularization if first else _declared_regularization(cells[0].config),
         variants=variants,
         measured=_stack([run.measured for run in runs]),
+        problems=first.trajectory.ledger.problems if first else 1,
     )
 
 

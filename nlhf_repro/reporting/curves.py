@@ -12,6 +12,7 @@ from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import theorems
 from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.columns.bound import LARGEST_LOG_RATIO
+from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import is_complete
 from nlhf_repro.reporting.series import axis_counts, collapse_exact, series
 from nlhf_repro.reporting.specification import FigureSpecification
@@ -137,7 +138,7 @@ def _band(gaps: Array, floor: float, row: RowRecord, confidence: float) -> tuple
     if floor <= 0 or gaps.shape[1] == 1:
         return nan, nan
     try:
-        mean = geometric_mean(gaps, floor, row.deterministic, confidence)
+        mean = geometric_mean(gaps, floor, row.deterministic, confidence, games_share_nothing(row))
     except GapsRefusedError:
         return nan, nan
     return mean.lower, mean.upper

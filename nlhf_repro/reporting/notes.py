@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
+from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
 from nlhf_repro.reporting.series import Axis, axis_label
 from nlhf_repro.reporting.specification import TableSpecification
@@ -32,6 +33,8 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
     if exact:
         which = "all rows" if len(exact) == len(rows) else "; ".join(exact)
         yield f"exact ({which}): no training variance; games are the cluster."
+    if any(not row.deterministic and games_share_nothing(row) for row in rows if row.values):
+        yield "Games share no weights and no draws, so seeds are repeats inside a game."
     games = {values.shape[1] for row in rows for values in row.values.values()}
     if 1 in games:
         which = "this table" if games == {1} else "a row with n = 1"

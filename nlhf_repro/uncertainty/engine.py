@@ -14,8 +14,11 @@ all variances with ddof = 1,
     df       = n - 1 if V_runs <= V_noise, else V^2 / (V_runs^2 / (K - 1) + V_prompt^2 / (n - 1)),
                not below min(K, n) - 1                             (Satterthwaite)
 
-with a t interval. Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over
-seeds is no substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
+with a t interval. Clusters that share nothing in training (games with a policy and draws of their
+own: `nested`) have no seed effect by construction, A = 0: V = V_prompt with df = n - 1, exactly,
+for any K. The truncated V_runs - V_noise, positive half of the time, would then cover 96 to 97 %.
+Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over seeds is no
+substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
 
 Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
 one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a
@@ -47,19 +50,23 @@ class _Runs:
     interaction: float
 
 
-def estimate(Z: ArrayLike, deterministic: bool = False, confidence: float = 0.95) -> Estimate:
+def estimate(
+    Z: ArrayLike, deterministic: bool = False, confidence: float = 0.95, nested: bool = False
+) -> Estimate:
     """Mean of Z [seeds, clusters] with the interval of the module's docstring.
 
     With one seed V = V_prompt and df = n - 1, at checkpoint level: another training run would
     differ by more. `deterministic` declares that training draws nothing at random, so that one
-    seed is all there is.
+    seed is all there is. `nested` declares that clusters share nothing in training, so that every
+    entry is a run of its own and seeds are repeats inside a cluster.
 
     Raises:
         ValueError: Z is no non-empty matrix or has an entry that is not finite.
     """
     values = checked_matrix(Z, "Z")
-    known = len(values) > 1 or deterministic
-    moments = _moments(values.mean(axis=0), [_runs(values)], known, confidence, _scale(values))
+    known = len(values) > 1 or deterministic or nested
+    runs = [] if nested else [_runs(values)]
+    moments = _moments(values.mean(axis=0), runs, known, confidence, _scale(values))
     return Estimate(**asdict(moments), seeds=len(values))
 
 
@@ -69,6 +76,7 @@ def difference(
     matched: bool = False,
     deterministic: bool | tuple[bool, bool] = False,
     confidence: float = 0.95,
+    nested: bool = False,
 ) -> Difference:
     """Mean of A minus mean of B, [seeds, clusters] each, paired by cluster.
 
@@ -78,6 +86,8 @@ def difference(
     beforehand): the one-algorithm formulas on A - B, whose rows are independent. `deterministic`
     (both sides, or one flag each) declares that training draws nothing at random; a side with one
     seed that is not deterministic makes the difference a checkpoint-level one, V = V_prompt.
+    `nested` declares of both sides that clusters share nothing in training: V = V_prompt, for
+    independent and for matched seeds.
 
     Raises:
         ValueError: a matrix is malformed, the clusters differ, or matched seeds differ in number.
@@ -85,8 +95,10 @@ def difference(
     first, second = checked_matrix(A, "A"), checked_matrix(B, "B")
     _check_pairing(first, second, matched)
     fixed = (deterministic,) * 2 if isinstance(deterministic, bool) else deterministic
-    known = all(len(side) > 1 or flag for side, flag in zip((first, second), fixed, strict=True))
+    sides = zip((first, second), fixed, strict=True)
+    known = nested or all(len(side) > 1 or flag for side, flag in sides)
     runs = [_runs(first - second)] if matched else [_runs(first), _runs(second)]
+    runs = [] if nested else runs
     columns = first.mean(axis=0) - second.mean(axis=0)
     moments = _moments(columns, runs, known, confidence, _scale(first, second))
     return Difference(

@@ -73,7 +73,11 @@ class GapRatio:
 
 
 def geometric_mean(
-    gaps: ArrayLike, floor: float, deterministic: bool = False, confidence: float = 0.95
+    gaps: ArrayLike,
+    floor: float,
+    deterministic: bool = False,
+    confidence: float = 0.95,
+    nested: bool = False,
 ) -> GeometricMean:
     """Geometric mean of gaps [seeds, games], a game being the cluster.
 
@@ -82,13 +86,14 @@ def geometric_mean(
         floor: Values at or below it are numerical noise; positive.
         deterministic: As in `estimate`.
         confidence: Of the interval, in (0, 1).
+        nested: As in `estimate`: games share nothing in training.
 
     Raises:
         GapsRefusedError: more than 5 % of the gaps are at the floor, or one is below -floor.
         ValueError: the matrix is malformed or the floor is not positive.
     """
     logs, at_floor = _log_gaps(gaps, floor, "gaps")
-    result = estimate(logs, deterministic, confidence)
+    result = estimate(logs, deterministic, confidence, nested)
     return GeometricMean(
         estimate=exp(result.estimate),
         lower=_exponential(result.lower),
@@ -106,11 +111,12 @@ def ratio_of_gaps(
     matched: bool = False,
     deterministic: bool | tuple[bool, bool] = False,
     confidence: float = 0.95,
+    nested: bool = False,
 ) -> GapRatio:
     """Geometric mean over games of the gap of A over the gap of B, [seeds, games] each.
 
-    The mean log difference, paired by game, transformed back; `matched`, `deterministic` and
-    `confidence` as in `difference`.
+    The mean log difference, paired by game, transformed back; `matched`, `deterministic`,
+    `confidence` and `nested` as in `difference`.
 
     Raises:
         GapsRefusedError: on either side more than 5 % of the gaps are at the floor, or one is below
@@ -119,7 +125,7 @@ def ratio_of_gaps(
     """
     first, first_at_floor = _log_gaps(A, floor, "A")
     second, second_at_floor = _log_gaps(B, floor, "B")
-    result = difference(first, second, matched, deterministic, confidence)
+    result = difference(first, second, matched, deterministic, confidence, nested)
     return GapRatio(
         estimate=exp(result.estimate),
         lower=_exponential(result.lower),

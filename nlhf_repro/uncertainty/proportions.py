@@ -32,7 +32,10 @@ class Proportion:
 
 
 def proportion(
-    successes: ArrayLike, deterministic: bool = False, confidence: float = 0.95
+    successes: ArrayLike,
+    deterministic: bool = False,
+    confidence: float = 0.95,
+    nested: bool = False,
 ) -> Proportion:
     """Share of True in a boolean matrix [seeds, games], a game being the cluster.
 
@@ -41,7 +44,8 @@ def proportion(
     the number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1:
     at a share of .99 over 20 games it covers 19 to 60 %, this one 96 % or more. Where V = 0, as
     when all succeed, the cells of a game count as one, n games. What no run shows is not covered:
-    K runs that all succeed are no evidence against a whole-run failure in one of K + 1.
+    K runs that all succeed are no evidence against a whole-run failure in one of K + 1. `nested`
+    as in `estimate`.
 
     Raises:
         ValueError: the matrix is not boolean, empty or not two-dimensional.
@@ -52,7 +56,7 @@ def proportion(
             f"successes has entries of type {matrix.dtype}: give booleans [seeds, games], such as "
             "gaps <= threshold, with missing runs left out."
         )
-    moments = estimate(matrix, deterministic, confidence)
+    moments = estimate(matrix, deterministic, confidence, nested)
     count, lower, upper = _wilson(matrix, moments)
     return Proportion(
         estimate=moments.estimate,

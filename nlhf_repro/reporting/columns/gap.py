@@ -9,7 +9,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, RefusedCell, joined
-from nlhf_repro.reporting.columns.levels import engine_note, level_of
+from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
 from nlhf_repro.reporting.numbers import plain, positive_interval, share_text
 from nlhf_repro.reporting.series import (
     At,
@@ -55,7 +55,9 @@ class GeometricMeanGap:
         """2.1e-4 [1.8e-4, 2.5e-4]; without an estimate where too many gaps are at the floor."""
         gaps, floor = values_at(row, self.benchmark, self.iterate, self.at), _floor(row, self)
         try:
-            mean = geometric_mean(gaps, floor, row.deterministic, confidence)
+            mean = geometric_mean(
+                gaps, floor, row.deterministic, confidence, games_share_nothing(row)
+            )
         except GapsRefusedError as refusal:
             raise RefusedCell(_refusal_text(gaps, floor, refusal)) from refusal
         clipped = f"{mean.at_floor} of {gaps.size} gaps at the floor" if mean.at_floor else ""
@@ -88,7 +90,13 @@ class GeometricMeanGap:
         exact = (row.deterministic, baseline.deterministic)
         try:
             ratio = ratio_of_gaps(
-                first, second, floor, matched and not any(exact), exact, confidence
+                first,
+                second,
+                floor,
+                matched and not any(exact),
+                exact,
+                confidence,
+                games_share_nothing(row, baseline),
             )
         except GapsRefusedError as refusal:
             worst = max((first, second), key=lambda gaps: float((gaps <= floor).mean()))

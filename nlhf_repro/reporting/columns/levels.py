@@ -12,6 +12,11 @@ def level_of(row: RowRecord, level: Level) -> Level:
     return "exact" if row.deterministic else level
 
 
+def games_share_nothing(*rows: RowRecord) -> bool:
+    """Whether every game of these rows is a training problem of its own."""
+    return all(row.problems == values.shape[1] for row in rows for values in row.values.values())
+
+
 def engine_note(inference: Inference) -> str:
     """The engine's warning, unless a mark or a line about the whole table says it already."""
     known = inference.level == "checkpoint" or inference.clusters == 1

@@ -8,7 +8,7 @@ from typing import final
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
-from nlhf_repro.reporting.columns.levels import engine_note, level_of
+from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
 from nlhf_repro.reporting.numbers import additive_interval
 from nlhf_repro.reporting.series import (
     At,
@@ -47,7 +47,7 @@ class MeanValue:
     def cell(self, row: RowRecord, confidence: float) -> Cell:
         """0.213 [0.190, 0.236]."""
         values = values_at(row, self.benchmark, self.iterate, self.at)
-        mean = estimate(values, row.deterministic, confidence)
+        mean = estimate(values, row.deterministic, confidence, games_share_nothing(row))
         return Cell(
             additive_interval(mean.estimate, mean.lower, mean.upper),
             mean.estimate,
@@ -74,7 +74,14 @@ class MeanValue:
         first = values_at(row, self.benchmark, self.iterate, self.at)
         second = values_at(baseline, self.benchmark, self.iterate, self.at)
         exact = (row.deterministic, baseline.deterministic)
-        result = difference(first, second, matched and not any(exact), exact, confidence)
+        result = difference(
+            first,
+            second,
+            matched and not any(exact),
+            exact,
+            confidence,
+            games_share_nothing(row, baseline),
+        )
         return Cell(
             additive_interval(result.estimate, result.lower, result.upper, sign=True),
             result.estimate,

@@ -8,7 +8,7 @@ from typing import final
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
-from nlhf_repro.reporting.columns.levels import level_of
+from nlhf_repro.reporting.columns.levels import games_share_nothing, level_of
 from nlhf_repro.reporting.numbers import share_text
 from nlhf_repro.reporting.series import At, at_text, check_at, point_note, values_at
 from nlhf_repro.uncertainty import proportion
@@ -40,7 +40,7 @@ class ShareBelow:
     def cell(self, row: RowRecord, confidence: float) -> Cell:
         """98.0% [93.0%, 99.4%]."""
         below = values_at(row, self.benchmark, self.iterate, self.at) <= self.threshold
-        share = proportion(below, row.deterministic, confidence)
+        share = proportion(below, row.deterministic, confidence, games_share_nothing(row))
         ends = (share.lower, share.upper)
         interval = " [{}, {}]".format(*map(share_text, ends)) if isfinite(share.lower) else ""
         warning = "" if share.level == "checkpoint" or share.games == 1 else share.note
