@@ -115,7 +115,6 @@ class WandbTracker:
                     [row.label, *(cell.text for cell in row.cells)] for row in table.rows
                 ]
                 columns: list[str | int] = list(table.header)
-                columns[:0] = ["row"] * (1 + len(table.rows[0].cells) - len(columns))
                 pictures = {
                     path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"
                 }
