@@ -85,9 +85,12 @@ def test_refusals_name_the_key_and_the_remedy(override: str, named: str, remedy:
 
 
 def test_interpolation_without_its_key_is_named() -> None:
-    sentence = refusal("algorithm=sppo", "benchmark=[regularized_duality_gap]")
+    sentence = refusal(
+        "benchmark=[regularized_duality_gap]",
+        "benchmark.regularized_duality_gap.regularization=${algorithm.temperature}",
+    )
     assert "benchmark.regularized_duality_gap.regularization" in sentence
-    assert "algorithm.regularization" in sentence
+    assert "algorithm.temperature" in sentence
 
 
 def test_benchmarks_nest_under_their_own_keys() -> None:

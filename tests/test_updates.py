@@ -39,6 +39,7 @@ def sppo(step_size, normalizer="exact", **changes):
         labels="probability",
         normalizer=normalizer,
         gradient_steps=None,
+        regularization=0.0,
         **settings,
     )
 

@@ -13,9 +13,12 @@ from nlhf_repro.updates import reference_state
 @final
 @dataclass(frozen=True)
 class Fixed:
-    """The reference policy, never trained. Guarantee: none. Departures: none."""
+    """The reference policy, never trained. Guarantee: none. Departures: none.
 
-    regularization: float = 0.0
+    `regularization` is read by benchmarks of the regularized game alone.
+    """
+
+    regularization: float
 
     @property
     def fixed_point(self) -> FixedPoint:

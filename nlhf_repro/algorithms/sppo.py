@@ -55,7 +55,7 @@ class SPPO:
     labels: Literal["probability", "bernoulli"]
     normalizer: Literal["exact", "half"]
     gradient_steps: int | None
-    regularization: float = 0.0
+    regularization: float
 
     def __post_init__(self) -> None:
         if self.step_size <= 0:

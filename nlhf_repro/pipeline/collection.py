@@ -12,7 +12,6 @@ import torch
 from nlhf_repro.interfaces import (
     Collect,
     Game,
-    ImpossibleSettingError,
     Ledger,
     PreferenceOracle,
     Responder,
@@ -79,7 +78,6 @@ class SamplingCollector:
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
         """Sampled and labelled data."""
-        _refuse_impossible(phase)
         groups = self._affordable(comparisons_in_group(phase))
         if groups == 0:
             return None
@@ -155,18 +153,6 @@ class SamplingCollector:
         )
 
 
-def _refuse_impossible(phase: Collect) -> None:
-    if phase.design == "against" and not (phase.opponent and phase.opponents):
-        raise ImpossibleSettingError(
-            f"the phase that collects {phase.into} has design against and no opponent."
-        )
-    if phase.labels == "score" and phase.design in ("against", "tournament"):
-        raise ImpossibleSettingError(
-            f"the phase that collects {phase.into} asks for scores with design {phase.design}, "
-            "which compares: take probability or bernoulli labels."
-        )
-
-
 @final
 @dataclass
 class EnumeratingCollector:
@@ -188,12 +174,6 @@ class EnumeratingCollector:
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """All actions or all ordered pairs, with their probability as weight."""
-        _refuse_impossible(phase)
-        if phase.design in ("best_worst", "tournament"):
-            raise ImpossibleSettingError(
-                f"training.face = expected cannot enumerate algorithm.design = {phase.design}, "
-                "whose pairs are selected: use training.face=sampled or an unfiltered design."
-            )
         candidate = self._probabilities(phase.candidate, slots)
         value = self._values(phase, candidate, slots)
         games, actions = candidate.shape

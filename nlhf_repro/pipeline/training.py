@@ -11,6 +11,7 @@ import numpy as np
 from nlhf_repro.interfaces import (
     Algorithm,
     Array,
+    Collect,
     Game,
     ImpossibleSettingError,
     Ledger,
@@ -47,7 +48,7 @@ def train(
         ImpossibleSettingError: Where settings have no meaning together, before any update.
         FloatingPointError: Where a policy stops being finite, with the update at which it did.
     """
-    check_settings(algorithm, settings, comparisons_budget)
+    check_settings(algorithm, game, settings, comparisons_budget)
     seen = _seen_game(game, wrappers)
     run: ExactRun | SampledRun
     if settings.face == "exact":
@@ -62,7 +63,7 @@ def train(
 
 
 def check_settings(
-    algorithm: Algorithm, settings: TrainingSettings, comparisons_budget: int | None
+    algorithm: Algorithm, game: Game, settings: TrainingSettings, comparisons_budget: int | None
 ) -> None:
     """Raise ImpossibleSettingError for settings that have no meaning together."""
     for name in ("iterations", "record_points", "groups_per_iteration", "minibatch_size"):
@@ -88,6 +89,32 @@ def check_settings(
             "training.learning_rate = null needs an algorithm whose update is one gradient step "
             f"and training.optimizer = sgd; {type(algorithm).__name__} with {settings.optimizer} "
             "has no such rate, so set training.learning_rate."
+        )
+    for phase in algorithm.phases(0):
+        if isinstance(phase, Collect):
+            _check_collect(phase, game, settings)
+
+
+def _check_collect(phase: Collect, game: Game, settings: TrainingSettings) -> None:
+    """Raise ImpossibleSettingError for data that cannot be collected from these games."""
+    if phase.design == "against" and not (phase.opponent and phase.opponents):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} has design against and no opponent."
+        )
+    if phase.labels == "score" and phase.design in ("against", "tournament"):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} asks for scores with design {phase.design}, "
+            "which compares: take probability or bernoulli labels."
+        )
+    if phase.labels == "score" and game.scores is None:
+        raise ImpossibleSettingError(
+            "algorithm.labels = score needs an oracle with scores, and no reward explains these "
+            "preferences: take oracle=bradley_terry, or labels probability or bernoulli."
+        )
+    if settings.face == "expected" and phase.design in ("best_worst", "tournament"):
+        raise ImpossibleSettingError(
+            f"training.face = expected cannot enumerate algorithm.design = {phase.design}, whose "
+            "pairs are selected: use training.face=sampled or an unfiltered design."
         )
 
 

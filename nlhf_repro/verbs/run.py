@@ -19,9 +19,12 @@ from nlhf_repro.config import (
     override_key,
     search_path_override,
 )
+from nlhf_repro.interfaces import TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.stages import game_of
+from nlhf_repro.pipeline.training import check_settings
 from nlhf_repro.validation import check_constructor
 from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
@@ -77,5 +80,10 @@ def check_parts(config: Config) -> None:
         for name, node in config[group].items():
             check_constructor(f"{group}.{name}", node)
             build(node)
-    for name in ("algorithm", "oracle", "tracker"):
-        build(config[name])
+    build(config["tracker"])
+    check_settings(
+        build(config["algorithm"]),
+        game_of(config),
+        TrainingSettings(**config["training"]),
+        config["budget"]["comparisons"],
+    )
