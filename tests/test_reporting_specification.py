@@ -141,7 +141,7 @@ def test_theorem_4_by_hand():
         "log_ratio_to_reference/last": np.array([[[0.0, 1.0, 1.0], [0.0, 1.0, 4.0]]]),
     }
     row = exact_row(values, updates)
-    cell = RatioToBound("r", "kl", "last", "inpo_last_iterate_kl").cell(row, 0.95)
+    cell = RatioToBound("r", "kl", "last", "inpo_last_iterate_kl", (row.label,)).cell(row, 0.95)
     # Game 1: C = 1, bounds 32 and 16, ratio 2 at u = 6. Game 2: C = 2, bounds 128 and 64.
     assert (cell.estimate, cell.text) == (2.0, "2.0, violated in 1 of 2 games")
 
@@ -153,7 +153,7 @@ def test_implied_constant_of_theorem_3_claims_no_verdict():
         "log_ratio_to_reference/last": np.zeros((1, 1, 2)),
         "reference_divergence/last": np.full((1, 1, 2), 9.0),
     }
-    cell = RatioToBound("c", "gap", "average", "inpo_average_gap").cell(
+    cell = RatioToBound("c", "gap", "average", "inpo_average_gap", ("row",)).cell(
         exact_row(values, updates), 0.95
     )
     assert cell.text == "2.0"  # 3 sqrt(4) / (1 sqrt(9))
@@ -166,6 +166,7 @@ def test_implied_constant_of_theorem_3_claims_no_verdict():
                 "benchmark": "gap",
                 "iterate": "average",
                 "bound": "inpo_average_gap",
+                "rows": ["row"],
             }
         ]
     )

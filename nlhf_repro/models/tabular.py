@@ -18,7 +18,8 @@ from nlhf_repro.interfaces import Snapshot
 class TabularPolicy(torch.nn.Module, ABC):
     """A policy over the actions of a batch of games, in float64; no weight is shared between games.
 
-    A prompt is the index of a game, a response the index of an action.
+    A prompt is the index of a game, a response the index of an action. Row g of prompts and
+    responses [games, items] belongs to game g, so that the prompts need not be read.
     """
 
     def __init__(self, games: int) -> None:
@@ -35,8 +36,8 @@ class TabularPolicy(torch.nn.Module, ABC):
         return self.log_policy()
 
     def log_prob(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
-        """Log pi(response) at the present weights, of the shape of `responses`, differentiable."""
-        return self.log_policy()[prompts, responses]
+        """Log pi(response) at the present weights, [games, items], differentiable."""
+        return self.log_policy().gather(1, responses)
 
     def frozen_log_policy(self, snapshot: Snapshot) -> torch.Tensor:
         """`log_policy` of a snapshot, without gradient, [games, actions]."""
@@ -51,7 +52,7 @@ class TabularPolicy(torch.nn.Module, ABC):
         self, snapshot: Snapshot, prompts: torch.Tensor, responses: torch.Tensor
     ) -> torch.Tensor:
         """Log pi(response) of a snapshot, without gradient."""
-        return self.frozen_log_policy(snapshot)[prompts, responses]
+        return self.frozen_log_policy(snapshot).gather(1, responses)
 
     def mixture_log_policy(
         self, mixture: Sequence[tuple[Snapshot, float]], temperature: float
@@ -71,8 +72,6 @@ class TabularPolicy(torch.nn.Module, ABC):
         generator: np.random.Generator,
     ) -> torch.Tensor:
         """Independent responses [games, items, responses] by inverting the distribution.
-
-        Every prompt of a row must be the game of that row.
 
         Raises:
             FloatingPointError: A policy of the mixture is not finite; the message names its game.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -115,11 +115,15 @@ def _draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look]) -> None:
 
 def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
     color = look["color"]
+    if curve.counts[0] == curve.counts[-1]:
+        # A row that spends nothing on this axis, such as a fixed policy, is a level.
+        ax.axhline(float(curve.middle[-1]), linewidth=1.8, zorder=3, **look)
+        return
     ax.plot(curve.counts, curve.middle, linewidth=1.8, zorder=3, **look)
     ax.fill_between(curve.counts, curve.lower, curve.upper, color=color, alpha=0.2, linewidth=0)
     if curve.runs > 1:
         for quartile in curve.quartiles:
-            ax.plot(curve.counts, quartile, color=color, linewidth=0.7, alpha=0.55, zorder=2)
+            ax.plot(curve.counts, quartile, color=color, linewidth=0.6, alpha=0.35, zorder=2)
 
 
 def _draw_line(ax: Axes, line: Line) -> None:
@@ -163,20 +167,27 @@ def _legend(
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], linewidth=2.4, label=name, **look) for name, look in looks.items()]
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc="outside lower left",
-            ncols=2 * len(panels) + 1,
-            frameon=False,
-            handlelength=1.8,
-        )
     if any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
         band = f"band: {confidence:.0%} t interval, games as clusters"
         reading = f"line: geometric mean of the runs; {band}; thin lines: quartiles"
     else:
         reading = "line: geometric mean of the runs; no interval is estimable"
-    figure.text(0.99, 0.985, reading, ha="right", va="top", fontsize=8.5, color=INK)
+    if handles:
+        figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            title=reading,
+            title_fontsize=8.5,
+            alignment="left",
+            ncols=_legend_columns(looks, figure.get_figwidth()),
+            frameon=False,
+            handlelength=1.8,
+        )
+
+
+def _legend_columns(names: Iterable[str], inches: float) -> int:
+    """As many as fit at the longest name's width: a character takes about 0.1 inch, a line 0.7."""
+    return max(int(inches / (0.1 * max(map(len, names)) + 0.7)), 1)
 
 
 def _saved(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -26,28 +26,32 @@ def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
     """Where the records are, and every benchmark's final value with its interval over games."""
     state = "complete" if result.fresh else "was complete before: nothing was run"
     yield f"{result.directory} {state}"
-    deterministic = is_deterministic(cell.config)
     store = stage_store(Path(cell.config["output_dir"]))
-    stages = read_run(result.directory)["stages"]["evaluate"]
-    for name, key in stages.items():
+    run = read_run(result.directory)
+    for name, key in run["stages"]["evaluate"].items():
         folder = store.folder("evaluate", key)
         for iterate, values in read_scores(folder).items():
-            text = summary(values[-1:], read_floor(folder), deterministic)
+            final = values[-1:]
+            alone = is_deterministic(cell.config) or run["ledger"]["problems"] == final.shape[1]
+            text = summary(final, read_floor(folder), alone)
             yield f"  {name}, {iterate} iterate: {text}"
 
 
-def summary(values: Array, floor: float, deterministic: bool) -> str:
-    """Geometric mean (arithmetic where there is no floor) of values [1, games] and its interval."""
+def summary(values: Array, floor: float, nested: bool) -> str:
+    """Geometric mean (arithmetic where there is no floor) of values [1, games] and its interval.
+
+    `nested` where every game is a training run of its own, or training draws nothing at random.
+    """
     try:
         kind = "geometric mean" if floor > 0 else "mean"
         result: Any = (
-            geometric_mean(values, floor, deterministic)
+            geometric_mean(values, floor, nested=nested)
             if floor > 0
-            else estimate(values, deterministic)
+            else estimate(values, nested=nested)
         )
     except GapsRefusedError as error:
         return f"maximum {values.max():.3g} ({error})"
-    level = "" if deterministic else "; one training run: no training variance"
+    level = "" if nested else "; one training run: no training variance"
     games = values.shape[1]
     if games == 1:
         return f"{result.estimate:.4g} (one game: no interval)"

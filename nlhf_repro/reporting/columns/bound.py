@@ -41,18 +41,23 @@ class RatioToBound:
         header: The column's title.
         benchmark: What the bound is about.
         iterate: last or average.
-        bound: inpo_last_iterate_kl, log_ratio or inpo_average_gap.
+        bound: inpo_last_iterate_kl, log_ratio or inpo_average_gap; the last at the end of training
+            only, because its step is chosen for one T.
+        rows: Labels of the rows whose steps are the theorem's; the others print "other steps".
     """
 
     header: str
     benchmark: str
     iterate: str
     bound: Bound
+    rows: tuple[str, ...]
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
         """0.012, holds."""
         if not row.deterministic:
             raise RefusedCell("refused: the bound is for exact updates")
+        if row.label not in self.rows:
+            return Cell("other steps")
         if row.regularization == 0:
             raise RefusedCell("no bound at regularization 0")
         values = series(row, self.benchmark, self.iterate)
@@ -71,14 +76,15 @@ class RatioToBound:
 
     def explanation(self, confidence: float) -> str:
         """The bound."""
+        when = "at the end" if self.bound == "inpo_average_gap" else "and recorded update from 1 on"
         return (
-            f"largest {self.benchmark} ({self.iterate} iterate) of any game and recorded update "
-            f"from 1 on, no interval, over {STATEMENTS[self.bound]}"
+            f"largest {self.benchmark} ({self.iterate} iterate) of any game {when}, no interval, "
+            f"over {STATEMENTS[self.bound]}"
         )
 
 
 def ratio_to_bound(row: RowRecord, values: Array, bound: Bound) -> Array:
-    """Values over their bound at the recorded updates from 1 on, [seeds, games, points].
+    """Values over their bound at the updates that it speaks of, [seeds, games, points].
 
     Raises:
         RefusedCell: a record that the bound needs is absent.
@@ -93,8 +99,8 @@ def ratio_to_bound(row: RowRecord, values: Array, bound: Bound) -> Array:
     scale = theorems.log_ratio_scale(largest, tau)
     if bound == "inpo_last_iterate_kl":
         return np.asarray(measured / theorems.last_iterate_kl(updates, tau, scale))
-    divergence = _needed(row, REFERENCE_DIVERGENCE)[..., trained]
-    return theorems.average_gap_constant(measured, updates, scale, divergence)
+    divergence = _needed(row, REFERENCE_DIVERGENCE)[..., -1:]
+    return theorems.average_gap_constant(measured[..., -1:], updates[-1:], scale, divergence)
 
 
 def _needed(row: RowRecord, benchmark: str) -> Array:
