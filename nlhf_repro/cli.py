@@ -7,9 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nlhf_repro.interfaces import ImpossibleSettingError
-
 # One thread a process: two busy threads on few cores are slower, and sums depend on their number.
+# Numerical libraries read these when they are first imported: nothing above imports one.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -17,10 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; exit status 2 for settings that have no meaning, 1 for failed cells."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
+    from nlhf_repro.interfaces import ImpossibleSettingError
+
     parser = _parser()
     known, rest = parser.parse_known_args(arguments)
     unknown = [argument for argument in rest if argument.startswith("-")]
-    if unknown and known.verb != "run":
+    if unknown:
         parser.error(
             f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help."
         )
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = verbs.add_parser("run", help="one cell of any composition; -m sweeps, or all cells")
     run.add_argument("-m", "--multirun", action="store_true", help="sweep: KEY=A,B; all cells")
+    run.add_argument("--cfg", action="store_true", help="print the configuration, run nothing")
     for name, help_text in (
         ("reproduce", "every missing cell of an experiment, then its table and figures"),
         ("table", "the table and figures of an experiment from what is on disk"),
@@ -71,9 +73,12 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
 
         return list_choices(known.group, known.config_dir)
     if known.verb == "run":
-        from nlhf_repro.verbs.run import run
+        from nlhf_repro.verbs.run import run, show_configuration
 
-        run(overrides, known.config_dir, known.multirun)
+        if known.cfg:
+            show_configuration(overrides, known.config_dir)
+        else:
+            run(overrides, known.config_dir, known.multirun)
         return 0
     if known.verb == "table":
         from nlhf_repro.verbs.table import table

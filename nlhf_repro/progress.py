@@ -91,7 +91,8 @@ def _plain(watch: Watch, alive: Callable[[], bool]) -> Progress:
             sys.stderr.write(f"{last}\n")
         time.sleep(POLL_SECONDS)
     progress = watch.progress()
-    sys.stderr.write(f"{progress}\n")
+    if str(progress) != last:
+        sys.stderr.write(f"{progress}\n")
     return progress
 
 

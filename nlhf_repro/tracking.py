@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
@@ -20,7 +20,7 @@ import yaml
 
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.cell import read_run
-from nlhf_repro.pipeline.files import write_json
+from nlhf_repro.pipeline.files import digest, write_json
 
 if TYPE_CHECKING:
     from nlhf_repro.reporting import Table
@@ -81,44 +81,53 @@ class WandbTracker:
 
     def mirror_cell(self, directory: Path) -> None:
         """Metrics of every recorded update, the configuration and the final values of one cell."""
-        mark = directory / MARK
-        with _warned(f"the cell {directory}"):
-            done = json.loads(mark.read_text())["modes"] if mark.exists() else []
-            mode = self._possible_mode() if self.mode not in done else self.mode
-            if mode in done:
-                return
-            record = read_run(directory)
-            with self._run(
-                directory.parents[1],
-                mode,
-                id=record["key"][:16],
-                name=f"{record['row'] or record['experiment']}, seed {record['seed']}",
-                group=record["experiment"],
-                job_type=record["row"] or "run",
-                config=yaml.safe_load((directory / "config.yaml").read_text()),
-            ) as run:
+        record = read_run(directory)
+        settings = {
+            "id": record["key"][:16],
+            "name": f"{record['row'] or record['experiment']}, seed {record['seed']}",
+            "group": record["experiment"],
+            "job_type": record["row"] or "run",
+            "config": yaml.safe_load((directory / "config.yaml").read_text()),
+        }
+        with self._once(directory / MARK, directory.parents[1], settings) as run:
+            if run is not None:
                 _log_metrics(run, directory)
                 run.summary.update({"measured": record["measured"], "ledger": record["ledger"]})
-                sent = "offline" if run.offline else "online"
-            write_json(mark, {"modes": sorted({*done, sent})})
 
     def mirror_table(
         self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
     ) -> None:
         """The table's texts and the figures, as a run of the job type `summary`."""
-        with _warned(f"the table of {name}"):
-            import wandb
+        key = digest([name, asdict(table)])[:16]
+        settings = {"id": key, "name": f"{name}, table", "group": name, "job_type": "summary"}
+        with self._once(output_dir / "wandb" / f"{key}.json", output_dir, settings) as run:
+            if run is not None:
+                import wandb
 
-            settings = {"name": f"{name}, summary", "group": name, "job_type": "summary"}
-            with self._run(output_dir, self._possible_mode(), **settings) as run:
                 rows: list[Iterable[Any]] = [
                     [row.label, *(cell.text for cell in row.cells)] for row in table.rows
                 ]
-                columns: list[str | int] = list(table.header)
                 pictures = {
                     path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"
                 }
+                columns: list[str | int] = list(table.header)
                 run.log({"table": wandb.Table(columns=columns, data=rows), **pictures})
+
+    @contextlib.contextmanager
+    def _once(self, mark: Path, output_dir: Path, settings: Mapping[str, Any]) -> Iterator[Any]:
+        """A W&B run, or null where the mark says that one was made; failures end as warnings."""
+        try:
+            done = json.loads(mark.read_text())["modes"] if mark.exists() else []
+            mode = self.mode if self.mode in done else self._possible_mode()
+            if mode in done:
+                yield None
+                return
+            with self._run(output_dir, mode, **settings) as run:
+                yield run
+                sent = "offline" if run.offline else "online"
+            write_json(mark, {"modes": sorted({*done, sent})})
+        except Exception as error:
+            warnings.warn(f"W&B did not take {settings['name']}: {_line(error)}.", stacklevel=2)
 
     def _possible_mode(self) -> Mode:
         return self.mode if self.mode == "offline" else _reachable_mode(self.init_timeout)
@@ -188,14 +197,6 @@ def _stored_key(host: str | None) -> bool:
     with contextlib.suppress(OSError, netrc.NetrcParseError):
         return host is not None and netrc.netrc(path).authenticators(host) is not None
     return False
-
-
-@contextlib.contextmanager
-def _warned(subject: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        warnings.warn(f"W&B did not take {subject}: {_line(error)}.", stacklevel=2)
 
 
 def _line(error: Exception) -> str:

@@ -40,6 +40,7 @@ def test_run_prints_where_the_records_are_and_final_values(tmp_path: Path) -> No
         (["run", "-m", "algorithm=sppo,inpoo"], "did you mean inpo?"),
         (["run", "-m", "algorithm.step_size=0.1,-1"], "algorithm.step_size = -1"),
         (["run", "experiment=tabular/comal_game"], "choose one with row=LABEL"),
+        (["run", "budget.comparisons=9"], "training.face=sampled"),
         (["run", "--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
         (["table", "comal_gam"], "did you mean comal_game?"),
         (["reproduce", "comal_game", "row=INPO"], "use nlhf run"),
@@ -54,6 +55,15 @@ def test_refusals_exit_with_2_and_run_nothing(
     assert output == ""
     assert sentence in errors
     assert len(errors.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cfg_prints_the_configuration_of_a_row(tmp_path: Path) -> None:
+    experiment = "experiment=tabular/comal_game"
+    status, output, _ = nlhf(tmp_path, "run", "--cfg", experiment, "row=INPO", "seed=4")
+    assert status == 0
+    assert "nlhf_repro.algorithms.inpo.INPO" in output
+    assert "\nseed: 4\n" in output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,7 +173,8 @@ def test_a_sweep_killed_at_any_moment_ends_in_the_same_table(
         process = start(stormy, "reproduce", "small", "--config-dir", str(stormy / "conf"))
         time.sleep(moments.uniform(0.5, 6.0))
         process.send_signal(ending)
-        process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
+        assert "Traceback" not in errors
     status, _, errors = small(stormy)
     assert status == 0, errors
     assert tables(calm) == tables(stormy)

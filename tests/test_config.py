@@ -76,6 +76,7 @@ def test_shipped_folder_is_found() -> None:
         ("hydra/launcher=joblb", "joblb", "did you mean joblib?"),
         ("algorithm.step_size=[", "algorithm.step_size=[", "quote"),
         ("row=A", "row=A is no row", "nothing to choose from"),
+        ("algorithm={_target_: decimal.Context}", "algorithm", "Context"),
     ],
 )
 def test_refusals_name_the_key_and_the_remedy(override: str, named: str, remedy: str) -> None:

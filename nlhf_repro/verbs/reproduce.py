@@ -32,9 +32,9 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     if jobs is not None and jobs < 1:
         raise ImpossibleSettingError(f"--jobs {jobs} runs nothing: give at least 1.")
     experiment = load_experiment(name, overrides, config_dir)
-    for cell in experiment.cells:
-        check_parts(cell.config)
     missing = missing_cells(experiment)
+    for cell in missing:
+        check_parts(cell.config)
     if missing:
         run_cells(experiment, missing, jobs or os.cpu_count() or 1)
     records = experiment.records()

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -19,7 +20,7 @@ from nlhf_repro.config import (
     override_key,
     search_path_override,
 )
-from nlhf_repro.interfaces import TrainingSettings
+from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config
 from nlhf_repro.pipeline.parts import build
@@ -43,6 +44,18 @@ def run(overrides: Sequence[str], config_dir: str | None, multirun: bool) -> Non
     for cell in named_cells(arguments, multirun):
         check_parts(cell.config)
     hydra_main([*arguments, *(["--multirun"] if multirun else [])])
+
+
+def show_configuration(overrides: Sequence[str], config_dir: str | None) -> None:
+    """Print the resolved configuration of one cell as YAML; nothing is run.
+
+    Raises:
+        ImpossibleSettingError: where it is not sound.
+    """
+    arguments = [*search_path_override(config_dir), *overrides]
+    add_user_modules(arguments)
+    cell = single_cell(quote_row(arguments))
+    sys.stdout.write(yaml.safe_dump(cell.config, sort_keys=False))
 
 
 def hydra_main(arguments: Sequence[str]) -> None:
@@ -81,9 +94,11 @@ def check_parts(config: Config) -> None:
             check_constructor(f"{group}.{name}", node)
             build(node)
     build(config["tracker"])
-    check_settings(
-        build(config["algorithm"]),
-        game_of(config),
-        TrainingSettings(**config["training"]),
-        config["budget"]["comparisons"],
-    )
+    algorithm = build(config["algorithm"])
+    if not isinstance(algorithm, Algorithm):
+        raise ImpossibleSettingError(
+            f"algorithm._target_ = {config['algorithm']['_target_']} is no algorithm: give it what "
+            "nlhf_repro.interfaces.Algorithm lists."
+        )
+    settings = TrainingSettings(**config["training"])
+    check_settings(algorithm, game_of(config), settings, config["budget"]["comparisons"])
