@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from operator import index
 
 import numpy as np
+
+Generators = Callable[[str], np.random.Generator]  # one generator for every named stream
 
 
 def _digest(factors: tuple[str | int, ...]) -> bytes:

@@ -33,6 +33,7 @@ from nlhf_repro.pipeline.comparisons import (
     win_matrix,
     win_rates,
 )
+from nlhf_repro.seeds import Generators
 
 Slots = Mapping[str, Snapshot]
 
@@ -64,7 +65,7 @@ class SamplingCollector:
     oracle: PreferenceOracle
     groups: int
     comparisons_budget: int | None
-    generators: Callable[[str], np.random.Generator]
+    generators: Generators
     ledger: Ledger
 
     def __post_init__(self) -> None:

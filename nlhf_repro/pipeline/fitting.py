@@ -186,7 +186,7 @@ class Trainer:
         closure()
         worst = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
         if not worst <= ACCEPTED_GRADIENT:
-            raise ImpossibleSettingError(
+            raise RuntimeError(
                 f"algorithm.gradient_steps = null did not converge: the gradient is still "
                 f"{worst:.1e} after {MAXIMUM_CONVERGENCE_STEPS} steps; set a number of steps."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import torch
 
@@ -28,9 +28,7 @@ from nlhf_repro.oracles.matrix import MatrixOracle
 from nlhf_repro.pipeline.collection import Collector, EnumeratingCollector, SamplingCollector
 from nlhf_repro.pipeline.comparisons import PreferenceData
 from nlhf_repro.pipeline.fitting import Trainer, objective
-
-if TYPE_CHECKING:
-    from nlhf_repro.pipeline.training import Generators
+from nlhf_repro.seeds import Generators
 
 
 def sampled_run(

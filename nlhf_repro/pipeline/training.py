@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
@@ -21,11 +21,10 @@ from nlhf_repro.interfaces import (
     TrainingSettings,
     Trajectory,
 )
+from nlhf_repro.seeds import Generators
 
 if TYPE_CHECKING:
     from nlhf_repro.pipeline.sampled import SampledRun
-
-Generators = Callable[[str], np.random.Generator]
 
 
 def train(
