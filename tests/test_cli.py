@@ -158,6 +158,16 @@ def test_a_table_with_missing_cells_says_so(tmp_path: Path) -> None:
     assert output.count("missing 1 of 1 seeds") == 3
 
 
+def wait_for_work(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until the command has begun a cell, or has ended because none is missing."""
+    began = time.time()
+    while process.poll() is None and time.time() < began + 60:
+        records = (folder / "outputs" / "runs").glob("*/run.json")
+        if any(path.stat().st_mtime > began for path in records):
+            return
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_killed_at_any_moment_ends_in_the_same_table(
@@ -166,12 +176,13 @@ def test_a_sweep_killed_at_any_moment_ends_in_the_same_table(
     kills = int(os.environ.get("NLHF_SOAK_KILLS", "3"))
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     for folder in (calm, stormy):
-        user_folder(folder, seconds=0.05)
+        user_folder(folder, seconds=0.15)
     assert small(calm)[0] == 0
     moments = random.Random(int(ending))
     for _ in range(kills):
         process = start(stormy, "reproduce", "small", "--config-dir", str(stormy / "conf"))
-        time.sleep(moments.uniform(0.5, 6.0))
+        wait_for_work(stormy, process)
+        time.sleep(moments.uniform(0.0, 3.0))
         process.send_signal(ending)
         _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
