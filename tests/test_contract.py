@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from conftest import random_game
+from laboratory import streams
 from scipy.special import log_softmax, softmax
-from test_training import streams
 
 from nlhf_repro.algorithms.inpo import INPO
 from nlhf_repro.interfaces import (
