@@ -11,7 +11,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; about two minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[test]'
 	@touch $(INSTALLED)
 
 quickstart: $(INSTALLED)

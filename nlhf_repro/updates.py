@@ -35,7 +35,7 @@ def reference_state(game: Game) -> ExactState:
 
 
 def effective_step(step_size: StepSize, regularization: float, update: int) -> float:
-    """alpha_t: the constant, or for `harmonic` 2 / (tau (t + 2)) with t = `update` counted from 0.
+    """alpha_t: the constant, or for `harmonic` 2 / (tau (t + 2)) with t = `update`.
 
     The harmonic schedule is the one of Theorem 1 of Nash-MD (arXiv:2312.00886) and of Theorem 4 of
     INPO (arXiv:2407.00617, eta_t = tau (t + 2) / 2).

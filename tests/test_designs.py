@@ -12,6 +12,7 @@ from laboratory import SETTINGS, algorithm, run_of, streams, trained
 
 from nlhf_repro.interfaces import (
     Game,
+    ImpossibleSettingError,
 )
 from nlhf_repro.losses import LogisticPair, SquaredPair, SquaredPoint
 from nlhf_repro.models.tabular_softmax import TabularSoftmax
@@ -123,15 +124,24 @@ def test_the_oracle_is_asked_as_often_as_the_ledger_says():
 
 
 @pytest.mark.parametrize(("name", "changes"), [(c[0], c[1]) for c in COSTS if c[2]])
-@pytest.mark.parametrize("budget", [1, 10, 50, 83])
-def test_a_budget_is_never_exceeded_and_nearly_spent(name, changes, budget):
+@pytest.mark.parametrize("budget", [80, 200, 501])
+def test_a_budget_is_never_exceeded_and_pays_for_whole_iterations_only(name, changes, budget):
     method = algorithm(name, **changes)
     found = trained(method, random_game(27, 2, 5), budget=budget, iterations=10_000)
-    spent = found.ledger.comparisons
-    cost = next(c[2] for c in COSTS if c[0] == name and c[1] == changes)
-    per_collect = cost / 2 if name == "egpo" else cost
-    assert budget - per_collect < spent <= budget
-    assert found.comparisons[-1] <= spent
+    cost = 7 * next(c[2] for c in COSTS if c[0] == name and c[1] == changes)
+    assert found.ledger.comparisons == budget // cost * cost
+    assert found.updates[-1] == budget // cost
+    assert found.comparisons[-1] == found.ledger.comparisons
+
+
+def test_a_budget_below_one_iteration_or_without_comparisons_is_refused():
+    game = replace(random_game(27, 2, 5), scores=np.zeros((2, 5)))
+    with pytest.raises(ImpossibleSettingError, match="does not pay for one iteration of 28"):
+        trained(algorithm("egpo"), game, budget=27)
+    scored = algorithm("iterative_dpo", design="best_worst", labels="score", responses=3)
+    with pytest.raises(ImpossibleSettingError, match="never ends"):
+        trained(scored, game, budget=100)
+    assert trained(algorithm("fixed"), game, budget=1).ledger.comparisons == 0
 
 
 def test_the_tournament_by_hand():

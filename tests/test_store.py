@@ -12,6 +12,7 @@ from command import user_folder
 
 from nlhf_repro.cells import single_cell
 from nlhf_repro.interfaces import Ledger, Trajectory
+from nlhf_repro.pipeline import keys
 from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.keys import cell_key, evaluation_key, seed_factors, train_key
 from nlhf_repro.pipeline.sources import source_hashes
@@ -41,10 +42,33 @@ def test_what_decides_nothing_is_not_in_the_key(override: str) -> None:
         "oracle.games=3",
         "training.iterations=11",
         "algorithm=egpo",
+        "model=tabular_mlp",
+        "oracle_wrapper=[noisy]",
+        "training.face=sampled",
     ],
 )
 def test_what_decides_training_is_in_its_key(override: str) -> None:
     assert train_key(config(override)) != train_key(config())
+
+
+@pytest.mark.parametrize(
+    "override", ["budget.comparisons=640", "model=tabular_mlp", "training.groups_per_iteration=3"]
+)
+def test_what_decides_sampled_training_is_in_its_key(override: str) -> None:
+    sampled = ["training.face=sampled"]
+    assert train_key(config(*sampled, override)) != train_key(config(*sampled))
+
+
+@pytest.mark.parametrize("part", ["source_hashes", "version", "machine"])
+def test_code_libraries_and_machine_are_in_every_key(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = train_key(config()), evaluation_key(config(), "duality_gap")
+    changed = {"source_hashes": lambda modules: {"module": "other"}}.get(part, lambda *_: "other")
+    monkeypatch.setattr(keys, part, changed)
+    after = train_key(config()), evaluation_key(config(), "duality_gap")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
 
 
 def test_the_seed_counts_where_something_is_drawn() -> None:

@@ -8,11 +8,13 @@ population's geometric mean or does not.
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import CONF
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from nlhf_repro import games
 from nlhf_repro.algorithms.egpo import EGPO
@@ -136,6 +138,25 @@ def test_sampled_tables_cover(sampled_population, seeds, size):
         assert 0.935 <= share <= 0.965, (name, share)
 
 
+def test_missing_runs_do_not_make_the_other_p_values_smaller():
+    rng = np.random.default_rng(3)
+    gaps = np.exp(rng.standard_normal((4, 60)))
+    effects = (1.0, 1.12, 1.1, 1.08)
+    noise = np.exp(0.3 * rng.standard_normal((4, 60)))
+    rows = [
+        record(label, (effect * gaps[0] * noise[index])[None], deterministic=True)
+        for index, (label, effect) in enumerate(zip("ABCD", effects, strict=True))
+    ]
+    whole = render_table(rows, specification("A"))
+    partial = render_table(
+        [*rows[:3], replace(rows[3], seeds=(), missing=(0,))], specification("A")
+    )
+    column = whole.header.index("comparison") - 1
+    for line in (1, 2):
+        before, after = (t.rows[line].cells[column].p_value for t in (whole, partial))
+        assert 0 < before <= after + 1e-15
+
+
 def shipped_sizes():
     """(experiment, games) of every tabular experiment with a table."""
     for path in sorted((CONF / "experiment" / "tabular").glob("*.yaml")):
@@ -144,10 +165,17 @@ def shipped_sizes():
         yield path.stem, config.oracle.games
 
 
+def declares(path):
+    """Whether a table file declares a comparison of its rows."""
+    return OmegaConf.load(path).primary is not None
+
+
 def test_every_shipped_table_has_at_least_the_games_that_intervals_need():
-    """t on the log gap covers from 10 games on, the paired ratio from 50 (measured)."""
+    """T on the log gap covers from 10 games on, the paired ratio from 50."""
     sizes = dict(shipped_sizes())
     assert {"quickstart", "egpo_tabular", "comal_game", "inpo_theory"} <= set(sizes)
     assert min(sizes.values()) >= 10
-    assert sizes["quickstart"] >= 50
     assert sizes["egpo_tabular"] >= 100
+    compared = [path.stem for path in (CONF / "table").glob("*.yaml") if declares(path)]
+    assert {"egpo_tabular", "egpo_tabular_sampled"} <= set(compared)
+    assert min(sizes[name] for name in compared) >= 50

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import random_game
 from laboratory import ALGORITHMS, algorithm, run_of, trained
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from nlhf_repro import games
 from nlhf_repro.interfaces import (
@@ -137,13 +137,41 @@ def test_impossible_training_is_refused(changes, budget, message):
         trained(algorithm("egpo"), random_game(35, 1, 3), budget=budget, **changes)
 
 
-def test_selected_pairs_have_no_expected_face():
-    method = algorithm("inpo", design="best_worst", responses=3)
-    with pytest.raises(ImpossibleSettingError, match="cannot enumerate"):
-        trained(method, random_game(35, 1, 3), face="expected")
+@pytest.mark.parametrize(
+    ("name", "changes", "settings", "message"),
+    [
+        ("inpo", {"design": "tournament", "responses": 8}, {"face": "exact"}, "no exact update"),
+        ("iterative_dpo", {"design": "best_worst", "responses": 3}, {"face": "exact"}, "no exact"),
+        ("sppo", {"normalizer": "exact"}, {}, "unknown to a sampled loss"),
+        ("nash_md", {"step_size": "harmonic"}, {}, "schedules"),
+        ("egpo", {}, {"learning_rate": None, "model": TabularMLP(2, 4)}, "has no such rate"),
+        ("egpo", {}, {"face": "expected", "minibatch_size": 3}, "would distort"),
+        ("inpo", {"gradient_steps": None}, {}, "drawn data"),
+        ("inpo", {"gradient_steps": None}, {"face": "expected", "model": TabularMLP(2, 4)}, "free"),
+        (
+            "inpo",
+            {"design": "best_worst", "responses": 3},
+            {"face": "expected"},
+            "cannot enumerate",
+        ),
+        ("iterative_dpo", {"design": "best_worst", "labels": "score"}, {}, "with scores"),
+    ],
+)
+def test_what_a_face_would_ignore_is_refused(name, changes, settings, message):
+    with pytest.raises(ImpossibleSettingError, match=message):
+        trained(algorithm(name, **changes), random_game(35, 1, 3), **settings)
 
 
-def test_scores_need_an_oracle_that_has_them():
-    method = algorithm("iterative_dpo", design="best_worst", labels="score", responses=3)
-    with pytest.raises(ImpossibleSettingError):
-        trained(method, random_game(35, 1, 3))
+def test_unsolved_regressions_are_an_error_not_an_answer():
+    """At a step of 5 rare responses drown: the solver says so instead of passing them on."""
+    method = algorithm("sppo", step_size=5.0, gradient_steps=None)
+    game = random_game(22, 2, 4)
+    state = method.initial_state(game)
+    try:
+        found = trained(method, game, face="expected", iterations=10)
+    except RuntimeError as error:
+        assert "did not converge" in str(error)
+        return
+    for _ in range(10):
+        state = method.exact_update(state, game)
+    np.testing.assert_allclose(found.last[-1], log_softmax(state.log_policy, -1), atol=1e-4)

@@ -85,13 +85,26 @@ class INPO:
         """One P @ pi_t."""
         return 1
 
+    def _step(self, updates: int) -> float:
+        # The paper counts iterations from 1, and its pi_1 is the reference.
+        return effective_step(self.step_size, self.regularization, updates + 1)
+
     def initial_state(self, game: Game) -> ExactState:
         """The reference policy."""
         return reference_state(game)
 
     def exact_update(self, state: ExactState, game: Game) -> ExactState:
-        """Eq. 5 in closed form."""
-        step = effective_step(self.step_size, self.regularization, state.updates)
+        """Eq. 5 in closed form.
+
+        Raises:
+            ImpossibleSettingError: The pairs are selected, and Eq. 5 is not what they teach.
+        """
+        if self.design not in FAITHFUL_DESIGNS:
+            raise ImpossibleSettingError(
+                f"algorithm.design = {self.design} of INPO has no exact update: set "
+                "training.face=sampled or algorithm.design=unfiltered."
+            )
+        step = self._step(state.updates)
         reward = win_rates(game, state.policy)
         logits, policy = mirror_step(
             state.log_policy, reward, game.log_reference, step, self.regularization
@@ -100,7 +113,7 @@ class INPO:
 
     def phases(self, iteration: int) -> Iterator[Phase]:
         """Pairs from pi_t, then the regression anchored at the reference and at pi_t."""
-        step = effective_step(self.step_size, self.regularization, iteration)
+        step = self._step(iteration)
         pull = step * self.regularization
         responder = Responder({"current": 1.0})
         yield Collect("pairs", responder, self.responses, self.design, self.labels)

@@ -92,7 +92,16 @@ class IterativeDPO:
         return reference_state(game)
 
     def exact_update(self, state: ExactState, game: Game) -> ExactState:
-        """The minimiser of the expected loss over all policies."""
+        """The minimiser of the expected loss over all policies.
+
+        Raises:
+            ImpossibleSettingError: The pairs are selected, or `logistic_regression` refuses.
+        """
+        if self.design == "best_worst":
+            raise ImpossibleSettingError(
+                "algorithm.design = best_worst of iterative DPO has no exact update: set "
+                "training.face=sampled or algorithm.design=unfiltered."
+            )
         anchor = game.log_reference if self.anchor == "reference" else state.log_policy
         utility = logistic_regression(game.preference_matrix, state.policy)
         logits, policy = softmax(anchor + utility / self.regularization)

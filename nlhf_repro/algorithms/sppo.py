@@ -112,6 +112,11 @@ class SPPO:
 
     def phases(self, iteration: int) -> Iterator[Phase]:
         """A group from pi_t with all its comparisons, then the regression anchored at pi_t."""
+        if self.normalizer == "exact":
+            raise ImpossibleSettingError(
+                "algorithm.normalizer = exact of SPPO is unknown to a sampled loss: set "
+                "algorithm.normalizer=half or training.face=exact."
+            )
         group = self.responses if self.self_comparison else self.responses + 1
         yield Collect(
             "responses",

@@ -120,6 +120,11 @@ class TrainablePolicy(Protocol):
 class Model(Protocol):
     """A configured kind of policy."""
 
+    @property
+    def free_logits(self) -> bool:
+        """Whether every action has a logit of its own, so that a step can be an exact update."""
+        ...
+
     def build(self, game: Game, generator: np.random.Generator) -> TrainablePolicy:
         """A policy for these games that starts at their reference policy."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class TabularMLP:
 
     depth: int
     width: int
+    free_logits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.depth < 1 or self.width < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from nlhf_repro.models.tabular import TabularPolicy
 @dataclass(frozen=True)
 class TabularSoftmax:
     """pi = softmax(theta), theta starting at the reference's log-probabilities."""
+
+    free_logits: ClassVar[bool] = True
 
     def build(self, game: Game, generator: np.random.Generator) -> TabularPolicy:
         """The reference policy of every game; draws nothing from the generator."""

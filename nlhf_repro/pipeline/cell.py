@@ -80,10 +80,13 @@ def is_running(run: Mapping[str, Any]) -> bool:
         return False
     if run["host"] != socket.gethostname():
         return True
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.kill(run["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's process, alive
         return True
-    return False
+    return True
 
 
 def run_cell(config: Config, overrides: Sequence[str]) -> CellResult:

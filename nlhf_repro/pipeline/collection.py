@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, final
 
@@ -13,6 +13,7 @@ from nlhf_repro.interfaces import (
     Collect,
     Game,
     Ledger,
+    Phase,
     PreferenceOracle,
     Responder,
     Snapshot,
@@ -28,6 +29,7 @@ from nlhf_repro.pipeline.comparisons import (
     all_pairs,
     best_worst,
     comparisons_in_group,
+    iteration_comparisons,
     scored,
     tournament,
     win_matrix,
@@ -43,8 +45,12 @@ class Collector(Protocol):
 
     ledger: Ledger
 
-    def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
-        """The data, or None where the budget does not pay for a single group."""
+    def affords(self, phases: Sequence[Phase]) -> bool:
+        """Whether the budget pays for all that the phases collect."""
+        ...
+
+    def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
+        """The labelled data."""
         ...
 
     def prompts(self, items: int) -> torch.Tensor:
@@ -77,11 +83,19 @@ class SamplingCollector:
         """Every problem's own index."""
         return torch.arange(self.policy.problems)[:, None].expand(-1, items)
 
-    def collect(self, phase: Collect, slots: Slots) -> PreferenceData | None:
+    def affords(self, phases: Sequence[Phase]) -> bool:
+        """Whether the rest of `comparisons_budget` pays for all of the phases, at full size.
+
+        A last iteration on what is left would train as far on far less data.
+        """
+        if self.comparisons_budget is None:
+            return True
+        cost = iteration_comparisons(phases, self.groups)
+        return self.ledger.comparisons + cost <= self.comparisons_budget
+
+    def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """Sampled and labelled data."""
-        groups = self._affordable(comparisons_in_group(phase))
-        if groups == 0:
-            return None
+        groups = self.groups
         responses = self._sample(phase.candidate, slots, groups, phase.responses, self._responses)
         if phase.labels == "score":
             scores = self.oracle.score(self.prompts(groups)[..., None], responses)
@@ -106,11 +120,6 @@ class SamplingCollector:
         if phase.design == "best_worst":
             return best_worst(responses, win_matrix(responses, ask).sum(dim=-1))
         return all_pairs(responses, ask)
-
-    def _affordable(self, cost: int) -> int:
-        if self.comparisons_budget is None or cost == 0:
-            return self.groups
-        return min(self.groups, (self.comparisons_budget - self.ledger.comparisons) // cost)
 
     def _sample(
         self,
@@ -172,6 +181,10 @@ class EnumeratingCollector:
     def prompts(self, items: int) -> torch.Tensor:
         """Every game's own index."""
         return torch.arange(self.policy.problems)[:, None].expand(-1, items)
+
+    def affords(self, phases: Sequence[Phase]) -> bool:
+        """Always: nothing is asked."""
+        return True
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """All actions or all ordered pairs, with their probability as weight."""

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import comb
 
 import torch
 
-from nlhf_repro.interfaces import Collect
+from nlhf_repro.interfaces import Collect, Phase
 
 Ask = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -47,6 +47,11 @@ def comparisons_in_group(collect: Collect) -> int:
     if collect.design == "tournament":
         return 11
     return comb(collect.responses, 2)
+
+
+def iteration_comparisons(phases: Iterable[Phase], groups: int) -> int:
+    """Comparisons that the phases of one iteration cost in every problem."""
+    return groups * sum(comparisons_in_group(each) for each in phases if isinstance(each, Collect))
 
 
 def pairs(first: torch.Tensor, second: torch.Tensor, margin: torch.Tensor) -> PairData:

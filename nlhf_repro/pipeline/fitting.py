@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
 
 from nlhf_repro.interfaces import Fit, ImpossibleSettingError, PairLoss, PointLoss, Snapshot
 from nlhf_repro.interfaces import TrainablePolicy as Policy
+from nlhf_repro.models.tabular_softmax import SoftmaxPolicy
 from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
 
 SOUGHT_GRADIENT, ACCEPTED_GRADIENT = 1e-12, 1e-6
@@ -59,6 +61,21 @@ class Objective:
         total = data.weight.sum(dim=1)
         weight = data.weight / torch.where(total > 0, total, torch.ones_like(total))[:, None]
         return (weight * values).sum()
+
+    def largest_scaled_gradient(self) -> float:
+        """Largest |dL / d logit| over all actions, divided by the action's share of the weights."""
+        policy = self.policy
+        if not isinstance(policy, SoftmaxPolicy) or policy.logits.grad is None:
+            raise ImpossibleSettingError(
+                "algorithm.gradient_steps = null solves for free logits: take "
+                "model=tabular_softmax or a number of steps."
+            )
+        data = self.data
+        mass = torch.zeros_like(policy.logits)
+        sides = (data.first, data.second) if isinstance(data, PairData) else (data.response,)
+        for side in sides:
+            mass.scatter_add_(1, side, data.weight / data.weight.sum(dim=1, keepdim=True))
+        return float((policy.logits.grad.abs() / mass.clamp_min(1e-300)).max())
 
     def _pair_loss(self) -> PairLoss:
         if isinstance(self.loss, PointLoss):
@@ -131,7 +148,7 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer = (
             torch.optim.SGD(parameters, lr=1.0) if kind == "sgd" else torch.optim.Adam(parameters)
         )
-        self._fresh = self.optimizer.state_dict()
+        self._fresh = deepcopy(self.optimizer.state_dict())
 
     def snapshot(self) -> Snapshot:
         """The present weights with the optimizer's state."""
@@ -142,14 +159,18 @@ class Trainer:
         """Train from `start` as far as the phase says."""
         if start is not self._live:
             self.policy.load(start)
-            self.optimizer.load_state_dict(dict(start.optimizer_state))
+            self._restore(start.optimizer_state)
         if phase.optimizer == "fresh":
-            self.optimizer.load_state_dict(self._fresh)
+            self._restore(self._fresh)
         if phase.gradient_steps is None:
             self._converge(loss)
         else:
             self._descend(loss, phase.gradient_steps, learning_rate)
         return self.snapshot()
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        # load_state_dict keeps the tensors it is given, and later steps write into them.
+        self.optimizer.load_state_dict(deepcopy(dict(state)))
 
     def _descend(self, loss: Objective, steps: int, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -163,7 +184,12 @@ class Trainer:
         self.gradient_steps += steps
 
     def _converge(self, loss: Objective) -> None:
-        """L-BFGS towards a gradient of 1e-12; above 1e-6 in any weight it is an error."""
+        """L-BFGS towards a gradient of 1e-12.
+
+        Raises:
+            RuntimeError: A logit's gradient, divided by the weight of the items it belongs to, is
+                above 1e-6: divided, because rare responses have small gradients wherever they are.
+        """
         parameters = list(self.policy.parameters())
         solver = torch.optim.LBFGS(
             parameters,
@@ -184,7 +210,7 @@ class Trainer:
 
         solver.step(closure)  # type: ignore[no-untyped-call]
         closure()
-        worst = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
+        worst = loss.largest_scaled_gradient()
         if not worst <= ACCEPTED_GRADIENT:
             raise RuntimeError(
                 f"algorithm.gradient_steps = null did not converge: the gradient is still "

@@ -1,8 +1,8 @@
 """Keys: the SHA-256 of what determines a result, and of nothing else.
 
 A key holds the resolved settings of its stage, the source that the stage runs, the versions of the
-numerical libraries, and the keys of its inputs. It does not hold where results are written, who
-tracks them, how they are printed, or what the experiment and its rows are called.
+numerical libraries, the kind of machine, and the keys of its inputs. It does not hold where results
+are written, who tracks them, how they are printed, or what the experiment and its rows are called.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from platform import machine
 from typing import Any
 
 from nlhf_repro.pipeline.files import digest
@@ -98,4 +99,5 @@ def _environment(settings: Config, torch: bool) -> dict[str, Any]:
         "source": source_hashes(modules),
         "versions": {name: version(name) for name in libraries},
         "python": ".".join(platform.python_version_tuple()[:2]),
+        "machine": machine(),
     }

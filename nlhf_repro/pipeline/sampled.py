@@ -90,15 +90,13 @@ class SampledRun:
         self.data: dict[str, PreferenceData] = {}
 
     def advance(self) -> bool:
-        """One iteration; False, with `current` as it was, where the budget does not pay for it."""
-        before = self.slots.copy()
-        for phase in self.algorithm.phases(self.updates):
+        """One iteration; False, and nothing is asked, where the budget does not pay for it."""
+        phases = list(self.algorithm.phases(self.updates))
+        if not self.collector.affords(phases):
+            return False
+        for phase in phases:
             if isinstance(phase, Collect):
-                data = self.collector.collect(phase, self.slots)
-                if data is None:
-                    self.slots = before
-                    return False
-                self.data[phase.into] = data
+                self.data[phase.into] = self.collector.collect(phase, self.slots)
             elif isinstance(phase, Fit):
                 self.slots[phase.produces] = self._fit(phase)
             else:

@@ -11,9 +11,7 @@ import numpy as np
 from nlhf_repro.interfaces import (
     Algorithm,
     Array,
-    Collect,
     Game,
-    ImpossibleSettingError,
     Ledger,
     Model,
     OracleWrapper,
@@ -21,6 +19,7 @@ from nlhf_repro.interfaces import (
     TrainingSettings,
     Trajectory,
 )
+from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.seeds import Generators
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def train(
         ImpossibleSettingError: Where settings have no meaning together, before any update.
         FloatingPointError: Where a policy stops being finite, with the update at which it did.
     """
-    check_settings(algorithm, game, settings, comparisons_budget)
+    check_settings(algorithm, model, game, settings, comparisons_budget)
     seen = _seen_game(game, wrappers)
     run: ExactRun | SampledRun
     if settings.face == "exact":
@@ -61,62 +60,6 @@ def train(
     return _record(run, settings)
 
 
-def check_settings(
-    algorithm: Algorithm, game: Game, settings: TrainingSettings, comparisons_budget: int | None
-) -> None:
-    """Raise ImpossibleSettingError for settings that have no meaning together."""
-    for name in ("iterations", "record_points", "groups_per_iteration", "minibatch_size"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise ImpossibleSettingError(f"training.{name} = {value} must be at least 1: raise it.")
-    if settings.learning_rate is not None and settings.learning_rate <= 0:
-        raise ImpossibleSettingError(
-            f"training.learning_rate = {settings.learning_rate} must be positive: raise it or set "
-            "it to null for the rate that ties a gradient step to the exact update."
-        )
-    if comparisons_budget is not None and settings.face != "sampled":
-        raise ImpossibleSettingError(
-            f"budget.comparisons = {comparisons_budget} with training.face = {settings.face}, "
-            "which asks no comparison: set training.face=sampled or budget.comparisons=null."
-        )
-    if settings.face == "exact":
-        return
-    trains = algorithm.tie.kind != "identity"
-    tied = algorithm.learning_rate(2, 0) is not None and settings.optimizer == "sgd"
-    if trains and settings.learning_rate is None and not tied:
-        raise ImpossibleSettingError(
-            "training.learning_rate = null needs an algorithm whose update is one gradient step "
-            f"and training.optimizer = sgd; {type(algorithm).__name__} with {settings.optimizer} "
-            "has no such rate, so set training.learning_rate."
-        )
-    for phase in algorithm.phases(0):
-        if isinstance(phase, Collect):
-            _check_collect(phase, game, settings)
-
-
-def _check_collect(phase: Collect, game: Game, settings: TrainingSettings) -> None:
-    """Raise ImpossibleSettingError for data that cannot be collected from these games."""
-    if phase.design == "against" and not (phase.opponent and phase.opponents):
-        raise ImpossibleSettingError(
-            f"the phase that collects {phase.into} has design against and no opponent."
-        )
-    if phase.labels == "score" and phase.design in ("against", "tournament"):
-        raise ImpossibleSettingError(
-            f"the phase that collects {phase.into} asks for scores with design {phase.design}, "
-            "which compares: take probability or bernoulli labels."
-        )
-    if phase.labels == "score" and game.scores is None:
-        raise ImpossibleSettingError(
-            "algorithm.labels = score needs an oracle with scores, and no reward explains these "
-            "preferences: take oracle=bradley_terry, or labels probability or bernoulli."
-        )
-    if settings.face == "expected" and phase.design in ("best_worst", "tournament"):
-        raise ImpossibleSettingError(
-            f"training.face = expected cannot enumerate algorithm.design = {phase.design}, whose "
-            "pairs are selected: use training.face=sampled or an unfiltered design."
-        )
-
-
 def recorded_updates(iterations: int, points: int) -> list[int]:
     """0, then about `points` updates evenly spaced on a log scale up to `iterations`.
 
@@ -125,7 +68,7 @@ def recorded_updates(iterations: int, points: int) -> list[int]:
     if points >= iterations:
         return list(range(iterations + 1))
     grid = np.unique(np.rint(np.geomspace(1, iterations, points)).astype(int))
-    return [0, *(int(update) for update in grid)]
+    return sorted({0, iterations, *(int(update) for update in grid)})
 
 
 @final

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf, nan
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
+
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell
 from nlhf_repro.reporting.numbers import p_value_text
@@ -98,7 +100,12 @@ def comparison_cells(
                 f"{'; '.join(labels)}."
             )
     cells = [_comparison(row, rows, column, primary, confidence) for row in rows]
-    adjusted = holm([cell.p_value for cell in cells])
+    # The family is what the table declares: what is refused or incomplete must not shrink it.
+    declared = [
+        1.0 if np.isnan(cell.p_value) and row.label not in primary.baselines else cell.p_value
+        for row, cell in zip(rows, cells, strict=True)
+    ]
+    adjusted = holm(declared)
     return [_with_p_value(cell, float(p)) for cell, p in zip(cells, adjusted, strict=True)]
 
 

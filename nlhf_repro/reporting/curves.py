@@ -164,4 +164,4 @@ def _bounds(rows: Sequence[RowRecord], specification: FigureSpecification) -> It
     largest = series(row, LARGEST_LOG_RATIO, "last").max()
     scale = theorems.log_ratio_scale(np.asarray(largest), row.regularization)
     heights = theorems.last_iterate_kl(updates, row.regularization, scale)
-    yield Line("INPO, Theorem 4", updates, heights)
+    yield Line("INPO, Theorem 4 (harmonic step)", updates, heights)

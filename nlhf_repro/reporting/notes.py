@@ -56,8 +56,8 @@ def _comparison_notes(
     yield (
         f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}: "
         f"{'; '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p "
-        f"adjusted by Holm over the comparisons of this table; {primary.seeds} seeds. Declared "
-        "before running."
+        f"adjusted by Holm over the {len(rows) - len(primary.baselines)} comparisons that the "
+        f"table declares, refused ones counted as p = 1; {primary.seeds} seeds."
     )
     axes: tuple[Axis, ...] = ("updates", "comparisons", "preference_evaluations")
     for axis in axes:

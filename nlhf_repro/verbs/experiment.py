@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nlhf_repro.cells import Cell, experiment_cells
@@ -14,7 +14,7 @@ from nlhf_repro.config import (
     search_path_override,
 )
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
-from nlhf_repro.pipeline.files import write_atomically
+from nlhf_repro.pipeline.files import digest, write_atomically
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import (
     Table,
@@ -28,6 +28,9 @@ from nlhf_repro.reporting import (
 )
 from nlhf_repro.validation import suggestion
 
+# Overrides that change where and how, not what.
+ELSEWHERE = ("tracker", "output_dir", "hydra")
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -38,6 +41,13 @@ class Experiment:
     overrides: list[str]
     output_dir: Path
     specification: TableSpecification
+    changes: tuple[str, ...]  # overrides that make it another experiment than the declared one
+
+    @property
+    def tables(self) -> Path:
+        """Where its table goes: a changed experiment never overwrites the declared one's."""
+        folder = self.output_dir / "tables"
+        return folder / f"{self.name}-{digest(self.changes)[:8]}" if self.changes else folder
 
     def records(self) -> list[RowRecord]:
         """Its rows, as far as they are on disk."""
@@ -70,7 +80,8 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
     title = choice.replace("/", "-") if ambiguous else Path(choice).name
     output_dir = Path(cells[0].config["output_dir"])
     specification = table_specification(table)
-    return Experiment(title, cells, arguments, output_dir, specification)
+    changes = tuple(x for x in rest if override_key(x).partition(".")[0] not in ELSEWHERE)
+    return Experiment(title, cells, arguments, output_dir, specification, changes)
 
 
 def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tuple[str, bool]:
@@ -101,13 +112,16 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
 
 
 def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[Table, list[Path]]:
-    """Write Markdown, LaTeX, CSV and figures below output_dir/tables.
+    """Write Markdown, LaTeX, CSV and figures to the experiment's folder of tables.
 
     Returns:
         The table, and the figures' paths.
     """
     table = render_table(records, experiment.specification)
-    folder = experiment.output_dir / "tables"
+    if experiment.changes:
+        note = f"Changed by the command line: {', '.join(experiment.changes)}."
+        table = replace(table, notes=(note, *table.notes))
+    folder = experiment.tables
     for suffix, text in (
         ("md", to_markdown(table)),
         ("tex", to_latex(table)),

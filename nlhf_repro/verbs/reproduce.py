@@ -40,7 +40,7 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     records = experiment.records()
     table, figures = write_table(experiment, records)
     cost = to_markdown(render_cost_table(records))
-    write_atomically(experiment.output_dir / "tables" / f"{experiment.name}-cost.md", cost)
+    write_atomically(experiment.tables / f"{experiment.name}-cost.md", cost)
     sys.stdout.write(to_markdown(table))
     tracker = build(experiment.cells[0].config["tracker"])
     tracker.mirror_table(experiment.output_dir, experiment.name, table, figures)

@@ -24,8 +24,8 @@ from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSet
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
-from nlhf_repro.pipeline.training import check_settings
 from nlhf_repro.validation import check_constructor
 from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
@@ -101,4 +101,10 @@ def check_parts(config: Config) -> None:
             "nlhf_repro.interfaces.Algorithm lists."
         )
     settings = TrainingSettings(**config["training"])
-    check_settings(algorithm, game_of(config), settings, config["budget"]["comparisons"])
+    check_settings(
+        algorithm,
+        build(config["model"]),
+        game_of(config),
+        settings,
+        config["budget"]["comparisons"],
+    )

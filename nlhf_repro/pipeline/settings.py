@@ -1,0 +1,149 @@
+"""Which settings of training have a meaning together: said before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nlhf_repro.interfaces import (
+    Algorithm,
+    Collect,
+    Fit,
+    Game,
+    ImpossibleSettingError,
+    Model,
+    Phase,
+    TrainingSettings,
+)
+
+
+def check_settings(
+    algorithm: Algorithm,
+    model: Model,
+    game: Game,
+    settings: TrainingSettings,
+    comparisons_budget: int | None,
+) -> None:
+    """Refuse what has no meaning, and what the chosen face would silently ignore.
+
+    Raises:
+        ImpossibleSettingError: One sentence that names the key and the remedy.
+    """
+    _check_numbers(settings)
+    if settings.face == "exact":
+        if comparisons_budget is not None:
+            raise _no_comparisons(settings, comparisons_budget)
+        algorithm.exact_update(algorithm.initial_state(game), game)
+        return
+    phases = list(algorithm.phases(0))
+    _check_learning_rate(algorithm, model, settings, phases)
+    for phase in phases:
+        if isinstance(phase, Collect):
+            _check_collect(phase, game, settings)
+        elif isinstance(phase, Fit) and phase.gradient_steps is None:
+            _check_convergence(settings, model)
+    if settings.face == "expected":
+        _check_expected(settings, comparisons_budget)
+    elif comparisons_budget is not None:
+        _check_budget(phases, settings, comparisons_budget)
+
+
+def _check_numbers(settings: TrainingSettings) -> None:
+    for name in ("iterations", "record_points", "groups_per_iteration", "minibatch_size"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ImpossibleSettingError(f"training.{name} = {value} must be at least 1: raise it.")
+    if settings.learning_rate is not None and settings.learning_rate <= 0:
+        raise ImpossibleSettingError(
+            f"training.learning_rate = {settings.learning_rate} must be positive: raise it or set "
+            "it to null for the rate that ties a gradient step to the exact update."
+        )
+
+
+def _no_comparisons(settings: TrainingSettings, budget: int) -> ImpossibleSettingError:
+    return ImpossibleSettingError(
+        f"budget.comparisons = {budget} with training.face = {settings.face}, which asks no "
+        "comparison: set training.face=sampled or budget.comparisons=null."
+    )
+
+
+def _check_learning_rate(
+    algorithm: Algorithm, model: Model, settings: TrainingSettings, phases: Sequence[Phase]
+) -> None:
+    """The tied rate exists for one gradient step of plain descent on free logits."""
+    if not phases:
+        return
+    name = type(algorithm).__name__
+    rates = [algorithm.learning_rate(2, update) for update in (0, 1)]
+    if settings.learning_rate is not None:
+        if rates[0] != rates[1]:
+            raise ImpossibleSettingError(
+                f"training.learning_rate = {settings.learning_rate} would fix the step that "
+                f"algorithm.step_size of {name} schedules: set training.learning_rate=null."
+            )
+        return
+    if rates[0] is None or settings.optimizer != "sgd" or not model.free_logits:
+        raise ImpossibleSettingError(
+            "training.learning_rate = null needs an algorithm whose update is one gradient step, "
+            f"training.optimizer = sgd and model=tabular_softmax; {name} with "
+            f"{settings.optimizer} and {type(model).__name__} has no such rate, so set "
+            "training.learning_rate."
+        )
+
+
+def _check_collect(phase: Collect, game: Game, settings: TrainingSettings) -> None:
+    """Refuse data that cannot be collected from these games."""
+    if phase.design == "against" and not (phase.opponent and phase.opponents):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} has design against and no opponent."
+        )
+    if phase.labels == "score" and phase.design in ("against", "tournament"):
+        raise ImpossibleSettingError(
+            f"the phase that collects {phase.into} asks for scores with design {phase.design}, "
+            "which compares: take probability or bernoulli labels."
+        )
+    if phase.labels == "score" and game.scores is None:
+        raise ImpossibleSettingError(
+            "algorithm.labels = score needs an oracle with scores, and no reward explains these "
+            "preferences: take oracle=bradley_terry, or labels probability or bernoulli."
+        )
+    if settings.face == "expected" and phase.design in ("best_worst", "tournament"):
+        raise ImpossibleSettingError(
+            f"training.face = expected cannot enumerate algorithm.design = {phase.design}, whose "
+            "pairs are selected: use training.face=sampled or an unfiltered design."
+        )
+
+
+def _check_convergence(settings: TrainingSettings, model: Model) -> None:
+    if settings.face == "sampled" or not model.free_logits:
+        raise ImpossibleSettingError(
+            "algorithm.gradient_steps = null solves the expected loss of free logits; drawn data "
+            "leave responses without a label and optima at infinity: set a number of steps, or "
+            "training.face=expected with model=tabular_softmax."
+        )
+
+
+def _check_expected(settings: TrainingSettings, budget: int | None) -> None:
+    if budget is not None:
+        raise _no_comparisons(settings, budget)
+    if settings.minibatch_size is not None:
+        raise ImpossibleSettingError(
+            f"training.minibatch_size = {settings.minibatch_size} with training.face = expected, "
+            "whose items carry probabilities that a minibatch would distort: set it to null."
+        )
+
+
+def _check_budget(phases: Sequence[Phase], settings: TrainingSettings, budget: int) -> None:
+    from nlhf_repro.pipeline.comparisons import iteration_comparisons
+
+    collects = any(isinstance(phase, Collect) for phase in phases)
+    cost = iteration_comparisons(phases, settings.groups_per_iteration)
+    if collects and cost == 0:
+        raise ImpossibleSettingError(
+            f"budget.comparisons = {budget} never ends an algorithm that asks for scores: set it "
+            "to null and training.iterations to what you want."
+        )
+    if cost > budget:
+        raise ImpossibleSettingError(
+            f"budget.comparisons = {budget} does not pay for one iteration of {cost} comparisons: "
+            "raise it or lower training.groups_per_iteration."
+        )
