@@ -64,11 +64,15 @@ def record(label, gaps, deterministic):
     )
 
 
-def final_gaps(method, face, size, seed=0):
+def final_gaps(method, face, size, seed=0, regularized=False):
     game = RandomGames(games=size, actions=10, reference="normal_logits").game(5)
     settings = TrainingSettings(face, 60, 2, False, 20, None, "sgd", None)
     streams = lambda stream: generator_for(stream, seed, type(method).__name__)  # noqa: E731
     found = train(method, TabularSoftmax(), game, (), settings, None, streams)
+    if regularized:
+        return games.log_space.regularized_duality_gap(
+            game.preference_matrix, found.last[-1], game.log_reference, method.regularization
+        )
     return games.log_space.duality_gap(game.preference_matrix, found.last[-1])
 
 
@@ -132,6 +136,22 @@ def test_exact_tables_cover(exact_population, size):
 
 
 @pytest.mark.slow
+def test_exact_tables_of_the_regularized_gap_cover():
+    """What egpo_tabular prints and compares, at its 100 games."""
+    rows = {
+        "INPO": INPO(0.3, 0.1, 2, "unfiltered", "probability", None),
+        "EGPO": EGPO(0.3, 0.1, "probability"),
+    }
+    population = {
+        label: final_gaps(method, "exact", 6000, regularized=True)[None]
+        for label, method in rows.items()
+    }
+    shares = coverage(population, 1, 100, deterministic=True)
+    for name in ("gap", "comparison"):
+        assert 0.935 <= shares[name] <= 0.965, (name, shares[name])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "size"), [(5, 50), (5, 100)])
 def test_sampled_tables_cover(sampled_population, seeds, size):
     for name, share in coverage(sampled_population, seeds, size, deterministic=False).items():
@@ -149,7 +169,7 @@ def test_missing_runs_do_not_make_the_other_p_values_smaller():
     ]
     whole = render_table(rows, specification("A"))
     partial = render_table(
-        [*rows[:3], replace(rows[3], seeds=(), missing=(0,))], specification("A")
+        [*rows[:3], replace(rows[3], seeds=(), missing=(0,), values={})], specification("A")
     )
     column = whole.header.index("comparison") - 1
     for line in (1, 2):
