@@ -71,7 +71,7 @@ def single_cell(overrides: Sequence[str]) -> Cell:
     if rows and row is None:
         raise ImpossibleSettingError(
             f"The experiment {config.name} has {len(rows)} rows: choose one with row=LABEL "
-            f"({', '.join(rows)}), or run all of them with -m."
+            f"({'; '.join(rows)}), or run all of them with -m."
         )
     if row is None:
         return _cell(config, None, config.seed, overrides)

@@ -72,11 +72,13 @@ def check_constructor(path: str, node: Mapping[str, Any]) -> None:
 def suggestion(word: str, choices: Iterable[str]) -> str:
     """A question naming the closest choice, else all of them."""
     known = sorted(set(choices))
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    lowered = {choice.lower(): choice for choice in known}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]}?"
+        return f"did you mean {lowered[close[0]]}?"
+    shown = [f"'{choice}'" if "," in choice else choice for choice in known]
     return (
-        f"choose from {', '.join(known)}."
+        f"choose from {', '.join(shown)}."
         if known
         else "there is nothing to choose from, so drop it."
     )

@@ -16,6 +16,8 @@ from command import REPOSITORY, nlhf, start, user_folder
 
 QUICK = ("tracker=none", "training.iterations=20", "training.record_points=5")
 
+WRITTEN = "nlhf: written to outputs/tables\n"
+
 
 def tables(folder: Path) -> dict[str, bytes]:
     paths = sorted((folder / "outputs" / "tables").iterdir())
@@ -24,7 +26,7 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 def test_run_prints_where_the_records_are_and_final_values(tmp_path: Path) -> None:
     status, output, errors = nlhf(tmp_path, "run", "algorithm=sppo", "seed=1", *QUICK)
-    assert (status, errors) == (0, "")
+    assert (status, errors) == (0, WRITTEN)
     first, second, _ = output.splitlines()
     folder = tmp_path / first.split()[0]
     assert json.loads((folder / "run.json").read_text())["status"] == "complete"
@@ -110,7 +112,7 @@ def test_reproduce_runs_what_is_missing_and_table_prints_the_same(tmp_path: Path
     assert "B (it's)" in output
     first = tables(tmp_path)
     status, again, errors = small(tmp_path, verb="table")
-    assert (status, again, errors) == (0, output, "")
+    assert (status, again, errors) == (0, output, WRITTEN)
     assert tables(tmp_path) == first
     assert (tmp_path / "outputs" / "logs" / "small.log").read_text().count("complete") == 3
     _, again, errors = small(tmp_path)
@@ -133,7 +135,7 @@ def test_multirun_computes_every_cell_and_the_table_finds_them(tmp_path: Path) -
     assert status == 0, errors
     assert output.count(": complete,") == 3
     status, _, errors = small(tmp_path, verb="table")
-    assert (status, errors) == (0, "")
+    assert (status, errors) == (0, WRITTEN)
 
 
 @pytest.mark.slow

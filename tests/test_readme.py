@@ -23,7 +23,9 @@ def commands():
     """Every `nlhf ...` of the first table and of the shell blocks."""
     found = re.findall(r"`(nlhf (?:run|reproduce|table|list)[^`]*)`", README)
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    return found + [line for block in blocks for line in block.splitlines() if "nlhf run" in line]
+    return found + [
+        line for block in blocks for line in block.splitlines() if line.startswith("nlhf")
+    ]
 
 
 def run(command, folder):
@@ -50,14 +52,13 @@ def run(command, folder):
 def folder(tmp_path_factory):
     """A user's folder with the README's own algorithm in it."""
     place = tmp_path_factory.mktemp("user")
-    (place / "my_conf" / "algorithm").mkdir(parents=True)
-    code = re.search(r"```python\n# mine.py\n(.*?)```", README, re.DOTALL)
-    configuration = re.search(
-        r"```yaml\n# my_conf/algorithm/restarting.yaml\n(.*?)```", README, re.DOTALL
-    )
-    (place / "mine.py").write_text(code[1])
-    (place / "my_conf" / "algorithm" / "restarting.yaml").write_text(configuration[1])
-    (place / "my_conf" / "algorithm" / "mine.yaml").write_text(configuration[1])
+    files = re.findall(r"`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert len(files) == 3
+    for name, text in files:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    mine = (place / "my_conf" / "algorithm" / "restarting.yaml").read_text()
+    (place / "my_conf" / "algorithm" / "mine.yaml").write_text(mine)
     return place
 
 
@@ -73,6 +74,12 @@ def test_the_readme_command_runs(command, folder):
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
     assert "Traceback" not in result.stderr
+
+
+def test_the_readme_has_no_place_left_open():
+    assert not re.search(r"%[A-Z]+%|TODO|TBD", README)
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("#") or (ROOT / target).exists(), target
 
 
 def test_the_readme_names_every_experiment():

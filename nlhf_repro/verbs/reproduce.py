@@ -44,6 +44,7 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     sys.stdout.write(to_markdown(table))
     tracker = build(experiment.cells[0].config["tracker"])
     tracker.mirror_table(experiment.output_dir, experiment.name, table, figures)
+    sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
     return say_what_lacks(name, records)
 
 

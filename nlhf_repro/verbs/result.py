@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nlhf_repro.cells import Cell
+from nlhf_repro.config import override_key
 from nlhf_repro.interfaces import Array
 from nlhf_repro.pipeline.cell import CellResult, read_run, stage_store
 from nlhf_repro.pipeline.keys import is_deterministic
@@ -18,8 +21,14 @@ from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
 def short_report(cell: Cell, result: CellResult) -> Iterator[str]:
     """One line on one cell of a sweep."""
     state = "complete" if result.fresh else "complete before"
-    row = "" if cell.row is None else f"{cell.row}, "
-    yield f"{row}seed {cell.seed}: {state}, {result.directory}"
+    own = [x for x in cell.overrides if override_key(x) not in ("row", "seed", "experiment")]
+    which = cell.row if cell.row is not None else " ".join(own)
+    exact = is_deterministic(cell.config)
+    seed = "exact, so that seeds change nothing" if exact else f"seed {cell.seed}"
+    name, key = next(iter(read_run(result.directory)["stages"]["evaluate"].items()))
+    folder = stage_store(Path(cell.config["output_dir"])).folder("evaluate", key)
+    final = read_scores(folder)["last"][-1]
+    yield f"{which} ({seed}): {state}, median {name} {np.median(final):.3g}, {result.directory}"
 
 
 def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
@@ -50,6 +59,10 @@ def summary(values: Array, floor: float, nested: bool) -> str:
             else estimate(values, nested=nested)
         )
     except GapsRefusedError as error:
+        at_floor = int((values <= floor).sum())
+        if at_floor:
+            games = f"{at_floor} of {values.size} games"
+            return f"maximum {values.max():.3g}; at the numerical floor {floor:g} in {games}"
         return f"maximum {values.max():.3g} ({error})"
     level = "" if nested else "; one training run: no training variance"
     games = values.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -17,13 +18,15 @@ def table(name: str, overrides: Sequence[str], config_dir: str | None) -> int:
     warnings.showwarning = show_warning
     experiment = load_experiment(name, overrides, config_dir)
     records = experiment.records()
+    again = shlex.join([name, *overrides, *(["--config-dir", config_dir] if config_dir else [])])
     rendered, _ = write_table(experiment, records)
     sys.stdout.write(to_markdown(rendered))
-    return say_what_lacks(name, records)
+    sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
+    return say_what_lacks(again, records)
 
 
-def say_what_lacks(name: str, records: Sequence[RowRecord]) -> int:
-    """Name failed and missing cells on standard error; the exit status."""
+def say_what_lacks(again: str, records: Sequence[RowRecord]) -> int:
+    """Name failed and missing cells on standard error, `again` the words that run them."""
     missing = sum(len(record.missing) for record in records)
     failed = [
         (record.label, seed, error) for record in records for seed, error in record.failed.items()
@@ -31,5 +34,5 @@ def say_what_lacks(name: str, records: Sequence[RowRecord]) -> int:
     for label, seed, error in failed:
         sys.stderr.write(f"nlhf: failed: {label}, seed {seed}: {error}\n")
     if missing:
-        sys.stderr.write(f"nlhf: {missing} cells are missing: nlhf reproduce {name}\n")
+        sys.stderr.write(f"nlhf: {missing} cells are missing: nlhf reproduce {again}\n")
     return 1 if missing or failed else 0
