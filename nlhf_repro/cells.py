@@ -9,9 +9,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nlhf_repro.config import Config, compose_config, override_key, resolved_config
+from nlhf_repro.config import (
+    Config,
+    Grid,
+    compose_config,
+    override_key,
+    resolved_config,
+    search_folders,
+)
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.keys import cell_key, is_deterministic
+from nlhf_repro.pipeline.records import grid_label
+from nlhf_repro.tuned import read_winners
 from nlhf_repro.validation import check, suggestion
 
 
@@ -50,12 +59,38 @@ def row_overrides(overrides: Sequence[str], row: str, rows: dict[str, list[str]]
     return [*first, *rows[row], *(each for each in given if each not in first)]
 
 
-def declared_rows(config: DictConfig) -> dict[str, list[str]]:
-    """The rows of a composed experiment, empty where it declares none."""
+def declared_rows(config: DictConfig, overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The rows of a composed experiment at every point of its grid, with their tuned settings.
+
+    Empty where the experiment declares none. Of a label and a point of the grid, "LABEL, NAME
+    VALUE" is the row.
+    """
     rows = OmegaConf.to_container(config.rows, resolve=True)
     check("rows", rows, dict[str, list[str]])
     assert isinstance(rows, dict)
-    return {str(label): list(values) for label, values in rows.items()}
+    plain = {str(label): list(values) for label, values in rows.items()}
+    expanded = dict(_on_grid(plain, config))
+    if config.tuning is None:
+        return {label: values for label, (_, values) in expanded.items()}
+    winners = read_winners(config.tuning, search_folders(overrides))
+    return {
+        label: [*values, *winners.overrides(label, base)]
+        for label, (base, values) in expanded.items()
+    }
+
+
+def _on_grid(
+    rows: dict[str, list[str]], config: DictConfig
+) -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """(label, (the row's own label, overrides)) for every row, or for every point of it."""
+    grid = OmegaConf.to_container(config.grid, resolve=True) if config.grid else None
+    check("grid", grid, Grid | None)
+    if not isinstance(grid, dict):
+        yield from ((label, (label, values)) for label, values in rows.items())
+        return
+    for label, values in rows.items():
+        for value, own in grid["values"].items():
+            yield grid_label(label, grid["name"], value), (label, [*values, *own])
 
 
 def single_cell(overrides: Sequence[str]) -> Cell:
@@ -66,7 +101,7 @@ def single_cell(overrides: Sequence[str]) -> Cell:
             configuration is not sound.
     """
     config = compose_config(overrides)
-    rows = declared_rows(config)
+    rows = declared_rows(config, overrides)
     row = config.row
     if rows and row is None:
         raise ImpossibleSettingError(
@@ -86,7 +121,7 @@ def experiment_cells(overrides: Sequence[str]) -> list[Cell]:
         ImpossibleSettingError: where the experiment has no rows, or a row is not sound.
     """
     config = compose_config(overrides)
-    rows = declared_rows(config)
+    rows = declared_rows(config, overrides)
     if not rows:
         raise ImpossibleSettingError(
             f"The experiment {config.name} declares no rows: run it with nlhf run."

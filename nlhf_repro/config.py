@@ -39,6 +39,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Points at which every row of an experiment is run: a number, and the overrides it stands for.
+
+    The number is the position on a figure's axis; `name` says in labels and on axes what it counts.
+    """
+
+    name: str
+    values: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Every top-level key of a configuration."""
 
@@ -47,6 +58,9 @@ class RunConfig:
     world: int
     row: str | None
     rows: dict[str, list[str]]
+    grid: Grid | None
+    tuning: str | None
+    search: dict[str, Any] | None
     seeds: Seeds
     training: TrainingSettings
     budget: Budget

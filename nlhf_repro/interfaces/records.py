@@ -89,4 +89,6 @@ class RowRecord:
     regularization: float
     variants: Mapping[str, str]  # the settings that distinguish the row
     measured: Mapping[str, Array]  # seconds, peak_memory_mib: [seeds]
+    base: str = ""  # the label without the point of the experiment's grid
+    grid_point: float | None = None  # the number that the grid gives the row, None without a grid
     problems: int = 1  # training problems of a run: the number of games where games share nothing

@@ -38,6 +38,21 @@ class _Run:
     regularization: float
 
 
+def grid_label(label: str, name: str, value: object) -> str:
+    """The label of a row at one point of the experiment's grid."""
+    return f"{label}, {name} {value}"
+
+
+def grid_point(config: Config) -> tuple[str, float | None]:
+    """The row's label without its point of the grid, and that point; None without a grid."""
+    row, grid = str(config["row"]), config["grid"]
+    for value in grid["values"] if grid else ():
+        suffix = grid_label("", grid["name"], value)
+        if row.endswith(suffix):
+            return row.removesuffix(suffix), float(value)
+    return row, None
+
+
 def row_records(cells: Sequence[DeclaredCell], output_dir: Path) -> list[RowRecord]:
     """One record a row, in the order in which the rows are declared."""
     rows: dict[str, list[DeclaredCell]] = {}
@@ -59,8 +74,11 @@ def _row_record(
     runs = [_read(cell, output_dir) for cell in finished.values()]
     first = runs[0] if runs else None
     _require_equal_updates(label, runs)
+    base, point = grid_point(cells[0].config)
     return RowRecord(
         label=label,
+        base=base,
+        grid_point=point,
         seeds=tuple(finished),
         missing=tuple(x.seed for x in cells if x.seed not in finished and x.seed not in failed),
         failed=failed,

@@ -21,7 +21,7 @@ def sweep_of_cells(arguments: Sequence[str]) -> list[str]:
             "experiment= takes one experiment at a time: run them in turn."
         )
     config = compose_config([x.input_line for x in fixed if x.get_key_element() != "row"])
-    rows = declared_rows(config)
+    rows = declared_rows(config, arguments)
     if not rows:
         return list(arguments)
     added = []
@@ -38,7 +38,7 @@ def quote_row(arguments: Sequence[str]) -> list[str]:
     if len(others) == len(arguments) or not any(override_key(x) == "experiment" for x in others):
         return list(arguments)
     fixed = [x.input_line for x in parse_overrides(others) if not x.is_sweep_override()]
-    rows = declared_rows(compose_config(fixed))
+    rows = declared_rows(compose_config(fixed), arguments)
     typed = {f"row={label}": f"row={quoted(label)}" for label in rows}
     return [typed.get(argument, argument) for argument in arguments]
 

@@ -1,0 +1,96 @@
+"""Grids of an experiment and the tuned settings of its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nlhf_repro.cells import experiment_cells, single_cell
+from nlhf_repro.config import search_path_override
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.pipeline.cell import run_cell
+from nlhf_repro.pipeline.records import DeclaredCell, row_records
+
+EXPERIMENT = """# @package _global_
+# Two rows at two points (ours)
+defaults:
+  - override /oracle: annotator_types
+  - override /tracker: none
+name: swept
+rows:
+  INPO: [algorithm=inpo]
+  EGPO: [algorithm=egpo]
+grid:
+  name: epsilon
+  values: {-0.1: [oracle.epsilon=-0.1], 0.2: [oracle.epsilon=0.2, world=3]}
+training: {iterations: 3}
+"""
+WINNERS = """rows:
+  INPO: {overrides: [algorithm.step_size=0.25]}
+  "EGPO, epsilon -0.1": {overrides: []}
+  "EGPO, epsilon 0.2": {overrides: [algorithm.step_size=0.5]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("experiment/tabular/swept", EXPERIMENT), ("tuned/mine", WINNERS)):
+        path = tmp_path / "conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def swept(folder: Path, *overrides: str) -> list[str]:
+    output = f"output_dir={folder / 'outputs'}"
+    searched = search_path_override(str(folder / "conf"))
+    return [*searched, "experiment=tabular/swept", output, *overrides]
+
+
+def test_every_row_is_run_at_every_point(folder: Path) -> None:
+    cells = experiment_cells(swept(folder))
+    assert [cell.row for cell in cells] == [
+        "INPO, epsilon -0.1",
+        "INPO, epsilon 0.2",
+        "EGPO, epsilon -0.1",
+        "EGPO, epsilon 0.2",
+    ]
+    assert [cell.config["oracle"]["epsilon"] for cell in cells] == [-0.1, 0.2, -0.1, 0.2]
+    assert [cell.config["world"] for cell in cells] == [0, 3, 0, 3]
+    for cell in cells:
+        run_cell(cell.config, cell.overrides)
+    declared = [DeclaredCell(x.row or "", x.seed, x.key, x.config) for x in cells]
+    rows = row_records(declared, folder / "outputs")
+    assert [(row.base, row.grid_point) for row in rows] == [
+        ("INPO", -0.1),
+        ("INPO", 0.2),
+        ("EGPO", -0.1),
+        ("EGPO", 0.2),
+    ]
+
+
+def test_winners_reach_their_row_or_its_point(folder: Path) -> None:
+    cells = experiment_cells(swept(folder, "tuning=mine"))
+    assert [cell.config["algorithm"]["step_size"] for cell in cells] == [0.25, 0.25, 0.3, 0.5]
+    chosen = single_cell(swept(folder, "tuning=mine", "row='EGPO, epsilon 0.2'"))
+    assert chosen.config["algorithm"]["step_size"] == 0.5
+
+
+def test_a_row_without_a_winner_is_refused(folder: Path) -> None:
+    path = folder / "conf" / "tuned" / "mine.yaml"
+    path.write_text(WINNERS.replace("EGPO, epsilon 0.2", "SPPO"))
+    with pytest.raises(ImpossibleSettingError, match="no winner for row 'EGPO, epsilon 0.2'"):
+        experiment_cells(swept(folder, "tuning=mine"))
+    path.write_text("rows: 3")
+    with pytest.raises(ImpossibleSettingError, match="write it again with nlhf tune mine"):
+        experiment_cells(swept(folder, "tuning=mine"))
+    with pytest.raises(ImpossibleSettingError, match="tuning = yours is no tuning: choose from mine"):
+        experiment_cells(swept(folder, "tuning=yours"))
+
+
+def test_a_grid_that_is_none_is_refused(folder: Path) -> None:
+    path = folder / "conf" / "experiment" / "tabular" / "swept.yaml"
+    path.write_text(EXPERIMENT.replace("  name: epsilon\n", ""))
+    with pytest.raises(ImpossibleSettingError, match="grid"):
+        experiment_cells(swept(folder))
