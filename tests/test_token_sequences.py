@@ -63,8 +63,10 @@ def steps(name, kind, face, **changes):
             collects[phase.into] = phase
         elif isinstance(phase, Advance):
             run.slots[phase.target] = run.slots[phase.source]
-        elif is_policy_gradient(phase) or name == "online_ipo":
-            yield run, collects[phase.data], phase
+        else:
+            if is_policy_gradient(phase) or name == "online_ipo":
+                yield run, collects[phase.data], phase
+            run.slots[phase.produces] = tree_at(spelled(random_logits(rng))).snapshot({})
 
 
 def sampled_gradient(run, collect, fit):
@@ -81,6 +83,8 @@ def values(collect, slots, kind):
     """The expected value of every sequence under what the row collects, [81]."""
     if collect.labels == "score":
         return torch.from_numpy(GAME.scores[0])
+    if collect.labels == "none":
+        return torch.zeros(len(SEQUENCES), dtype=torch.float64)
     opponents = collect.opponent if collect.design == "against" else (collect.candidate,)
     matrix, total = torch.from_numpy(GAME.preference_matrix[0]), torch.zeros(len(SEQUENCES))
     for each in opponents:
@@ -146,7 +150,7 @@ def test_the_exact_optimum_has_no_gradient(name):
         tau = strength(fit)[0]
         if not tau:
             continue
-        if collect.labels != "score":
+        if collect.labels not in ("score", "none"):
             other = random_logits(np.random.default_rng(43))
             run.slots["opponent"] = tree_at(spelled(other)).snapshot({})
             responses = 1 if isinstance(fit.loss, PolicyGradient) else 2
@@ -154,6 +158,9 @@ def test_the_exact_optimum_has_no_gradient(name):
             collect = replace(
                 collect, design="against", responses=responses, self_comparison=False, **fixed
             )
+        frozen = {f"the frozen {name}": weight for name, weight in fit.anchors.items()}
+        run.slots |= {f"the frozen {name}": run.slots[name] for name in fit.anchors}
+        fit = replace(fit, anchors=frozen)
         value = values(collect, run.slots, "sequence")
         optimum = torch.log_softmax(anchor_of(fit, run.slots) + value / tau, dim=-1)
         before = np.abs(sampled_gradient(run, collect, fit)).max()
@@ -172,11 +179,18 @@ def test_what_ships_samples_from_the_policy_that_it_trains(name):
 
 
 def test_a_tempered_responder_would_bias_the_gradient():
-    """Measured: 14 % at the temperature 0.9 that a shipped library samples at."""
-    ((run, collect, fit),) = steps("nash_md_pg", "sequence", "expected")
-    expected = exact_gradient(run, collect, fit, "sequence")
-    tempered = replace(collect, candidate=replace(collect.candidate, temperature=0.9))
-    assert 0.05 < relative_error(sampled_gradient(run, tempered, fit), expected) < 0.3
+    """At the temperature 0.9 that a shipped library samples at, on 20 random policies.
+
+    Measured: a relative error of 0.08 to 0.30, median 0.14.
+    """
+    run, collect, fit = next(steps("nash_md_pg", "sequence", "expected"))
+    tempered, errors = replace(collect, candidate=replace(collect.candidate, temperature=0.9)), []
+    for seed in range(20):
+        policy = tree_at(spelled(random_logits(np.random.default_rng(seed))))
+        run.slots["current"] = policy.snapshot({})
+        expected = exact_gradient(run, collect, fit, "sequence")
+        errors.append(relative_error(sampled_gradient(run, tempered, fit), expected))
+    assert 0.1 < np.median(errors) < 0.2 and min(errors) > 0.05
 
 
 # --- Per-token forms of the KL term, on 20 pairs of random trees ---

