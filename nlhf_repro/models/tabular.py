@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +14,15 @@ from torch.func import functional_call
 
 from nlhf_repro.interfaces import Snapshot
 
+WeightedPolicy = tuple[torch.Tensor, float]
+Mixture = Callable[[Sequence[WeightedPolicy], float], torch.Tensor]
+
+
+def sequence_mixture(policies: Sequence[WeightedPolicy], temperature: float) -> torch.Tensor:
+    """(prod_i pi_i(y)^w_i)^(1 / temperature) over the last axis, normalized; all in log space."""
+    total = torch.stack([weight * log_policy for log_policy, weight in policies]).sum(dim=0)
+    return torch.log_softmax(total / temperature, dim=-1)
+
 
 class TabularPolicy(torch.nn.Module, ABC):
     """A policy over the actions of a batch of games, in float64; no weight is shared between games.
@@ -22,9 +31,11 @@ class TabularPolicy(torch.nn.Module, ABC):
     responses [games, items] belongs to game g, so that the prompts need not be read.
     """
 
-    def __init__(self, games: int) -> None:
+    def __init__(self, games: int, mixed: Mixture = sequence_mixture) -> None:
+        """`mixed` says what a geometric mixture of this kind of policies is."""
         super().__init__()
         self.problems = games
+        self._mixed = mixed
         self._tables: WeakKeyDictionary[Snapshot, torch.Tensor] = WeakKeyDictionary()
 
     @abstractmethod
@@ -58,10 +69,10 @@ class TabularPolicy(torch.nn.Module, ABC):
         self, mixture: Sequence[tuple[Snapshot, float]], temperature: float
     ) -> torch.Tensor:
         """Normalized log-probabilities of a geometric mixture of snapshots, [games, actions]."""
-        total = sum(weight * self.frozen_log_policy(snapshot) for snapshot, weight in mixture)
-        if not isinstance(total, torch.Tensor):
+        if not mixture:
             raise ValueError("a mixture needs at least one policy: name one in the responder.")
-        return torch.log_softmax(total / temperature, dim=-1)
+        policies = [(self.frozen_log_policy(snapshot), weight) for snapshot, weight in mixture]
+        return self._mixed(policies, temperature)
 
     def sample(
         self,
