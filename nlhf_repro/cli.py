@@ -94,7 +94,9 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         return 0
     if known.verb == "new":
         if rest:
-            raise ImpossibleSettingError(f"{rest[0]} has no place after nlhf new KIND NAME: drop it.")
+            raise ImpossibleSettingError(
+                f"{rest[0]} has no place after nlhf new KIND NAME: drop it."
+            )
         from nlhf_repro.verbs.new import new
 
         return new(known.kind, known.name, known.dir)

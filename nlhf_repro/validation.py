@@ -153,7 +153,9 @@ def _mapping(path: str, value: Any) -> Mapping[str, Any]:
 
 def _check_type(path: str, value: Any, annotation: Any) -> None:
     if _holds_nan(value):
-        raise ImpossibleSettingError(f"{path} = {value} is no number: give {_readable(annotation)}.")
+        raise ImpossibleSettingError(
+            f"{path} = {value} is no number: give {_readable(annotation)}."
+        )
     try:
         # The JSON mode takes a list for a tuple and refuses true for a number.
         _adapter(annotation).validate_json(json.dumps(value), strict=True)

@@ -58,7 +58,9 @@ def a_gap_is_zero_at_an_equilibrium_alone(subject: Subject) -> None:
         "floor = 0 if it is no gap.",
     )
     lowest = float(benchmark.score(GAME, _policies()).min())
-    require(lowest > benchmark.floor, f"a random policy scores {lowest:.1e}, at or below the floor.")
+    require(
+        lowest > benchmark.floor, f"a random policy scores {lowest:.1e}, at or below the floor."
+    )
 
 
 def the_order_of_actions_changes_nothing(subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""The exact face of an algorithm: its policies, games apart, nothing hidden, and what it promises."""
+"""The exact face of an algorithm: its policies, games apart, nothing hidden, its promises."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def exact_updates_move_off_the_fixed_point(subject: Subject) -> None:
     still = np.argwhere(moved.max(axis=-1) <= 1e-6)
     require(
         still.size == 0,
-        f"one exact update leaves the reference policy of a random game where it is ({moved.max():.1e}"
-        " at most): is the step used?",
+        f"one exact update moves the reference policy of a random game by {moved.max():.1e} at "
+        "most: is the step used?",
     )
 
 

@@ -127,7 +127,7 @@ def _bradley_terry_optimum(algorithm: Algorithm) -> Iterator[Point]:
 
 
 def _mixture_point(algorithm: Algorithm) -> Iterator[Point]:
-    """log pi = log ref + P mixture / tau + const, by a general root finder, game by game."""
+    """Log pi = log ref + P mixture / tau + const, by a general root finder, game by game."""
     share_of = getattr(algorithm, "mixture_share", None)
     if share_of is None:
         raise ConformanceError(

@@ -19,7 +19,9 @@ def it_starts_at_the_reference(subject: Subject) -> None:
     """The policy that is built is the reference, to 1e-13."""
     game, policy = _built(subject)
     off = float(np.abs(_table(policy, game).numpy() - game.log_reference).max())
-    require(off < 1e-13, f"the first policy is {off:.1e} away from the reference in log-probability.")
+    require(
+        off < 1e-13, f"the first policy is {off:.1e} away from the reference in log-probability."
+    )
 
 
 def log_prob_is_that_of_the_policy(subject: Subject) -> None:
@@ -31,7 +33,9 @@ def log_prob_is_that_of_the_policy(subject: Subject) -> None:
         require(off < 1e-12, f"probabilities of all actions sum to 1 +- {off:.1e}.")
         frozen = policy.frozen_log_prob(policy.snapshot({}), *_every(game))
         off = float((frozen - table).abs().max())
-        require(off < 1e-14, f"a snapshot's log-probabilities are {off:.1e} away from its weights'.")
+        require(
+            off < 1e-14, f"a snapshot's log-probabilities are {off:.1e} away from its weights'."
+        )
         _step(policy, game)
 
 
@@ -55,7 +59,9 @@ def snapshots_restore_the_policy(subject: Subject) -> None:
     _step(policy, game)
     before, kept = _table(policy, game), policy.snapshot({})
     _step(policy, game)
-    require(bool((_table(policy, game) != before).any()), "a gradient step does not move the policy.")
+    require(
+        bool((_table(policy, game) != before).any()), "a gradient step does not move the policy."
+    )
     frozen = policy.frozen_log_prob(kept, *_every(game))
     require(torch.equal(frozen, before), "a snapshot moves with the weights: copy them.")
     policy.load(kept)
@@ -117,4 +123,4 @@ def _step(policy: TrainablePolicy, game: Game, row: int | None = None) -> None:
     with torch.no_grad():
         for weight in policy.parameters():
             if weight.grad is not None:
-                weight -= -0.3 * weight.grad
+                weight.add_(weight.grad, alpha=0.3)

@@ -81,8 +81,8 @@ def a_wrapper_keeps_answers_symmetric(subject: Subject) -> None:
         _require_symmetric(answers, "the wrapped answers")
         require(
             answers.tobytes() == _answers(wrapped, game).tobytes(),
-            "the wrapped oracle answers one question twice in different ways: return probabilities, "
-            "draws are made elsewhere.",
+            "the wrapped oracle answers one question twice in different ways: return "
+            "probabilities, draws are made elsewhere.",
         )
         try:
             scores = wrapped.score(torch.arange(3)[:, None], torch.arange(5)[None, :])

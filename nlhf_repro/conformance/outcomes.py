@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hydra.errors import InstantiationException
+
 from nlhf_repro.conformance.subjects import Subject
 from nlhf_repro.interfaces import ImpossibleSettingError
 
@@ -50,7 +52,7 @@ def outcomes(subject: Subject, checks: Iterable[Check]) -> Iterator[Outcome]:
         except ImpossibleSettingError as error:
             yield Outcome(name, "FAILED", f"the settings were refused while checking: {error}")
         except Exception as error:
-            yield Outcome(name, "FAILED", _crash(error))
+            yield Outcome(name, "FAILED", f"crashed with {described(error)}.")
         else:
             yield Outcome(name, "ok")
 
@@ -61,8 +63,10 @@ def require(holds: bool, sentence: str) -> None:
         raise ConformanceError(sentence)
 
 
-def _crash(error: Exception) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())
-    place = f"{Path(last.filename).name}, line {last.lineno}"
-    return f"crashed with {type(error).__name__}: {text} ({place})."
+def described(error: BaseException) -> str:
+    """What was raised and where, in one line; what a constructor raised stands for Hydra's own."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return described(error.__cause__)
+    frames = [x for x in traceback.extract_tb(error.__traceback__) if Path(x.filename).exists()]
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"

@@ -14,9 +14,14 @@ from nlhf_repro.conformance.laboratory import (
     settings_for,
     trained,
 )
-from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
+from nlhf_repro.conformance.outcomes import (
+    ConformanceError,
+    NotApplicableError,
+    described,
+    require,
+)
 from nlhf_repro.conformance.subjects import Subject
-from nlhf_repro.interfaces import Algorithm, Game, ImpossibleSettingError
+from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError
 from nlhf_repro.pipeline.settings import check_settings
 
 FACES = ("exact", "expected", "sampled")
@@ -49,16 +54,15 @@ def unknown_words_are_refused(subject: Subject) -> None:
 
 
 def every_option_runs_or_is_refused(subject: Subject) -> None:
-    """Every option of every Literal and bool, on every face: it trains, or one sentence says why."""
+    """Every option of every Literal and bool, on every face: it trains or is refused."""
     for name, option in subject.options():
         try:
             algorithm: Algorithm = subject.build(**{name: option})
         except ImpossibleSettingError as error:
             _require_a_sentence(f"{subject.key}.{name} = {option}", error)
             continue
-        game = game_for(algorithm, 31, 2, 4)
         for face in FACES:
-            _runs_or_is_refused(Limited(algorithm, 2), game, face, f"{name} = {option}")
+            _runs_or_is_refused(algorithm, face, f"{name} = {option}")
 
 
 def faces_refuse_what_they_would_ignore(subject: Subject) -> None:
@@ -104,7 +108,7 @@ def _refusal_or_part(subject: Subject, name: str, value: object) -> Algorithm | 
         return None
     except Exception as error:
         raise ConformanceError(
-            f"{where} = {value} is met by {type(error).__name__} ({error}): refuse it with an "
+            f"{where} = {value} is met by {described(error)}: refuse it with an "
             "ImpossibleSettingError."
         ) from error
     return algorithm
@@ -127,14 +131,17 @@ def _is_the_same(subject: Subject, changed: Algorithm) -> bool:
     return True
 
 
-def _runs_or_is_refused(algorithm: Algorithm, game: Game, face: str, what: str) -> None:
+def _runs_or_is_refused(algorithm: Algorithm, face: str, what: str) -> None:
     try:
-        found = trained(algorithm, game, settings_for(algorithm, face=face, iterations=2))
+        game = game_for(algorithm, 31, 2, 4)
+        settings = settings_for(algorithm, face=face, iterations=2)
+        found = trained(Limited(algorithm, 2), game, settings)
     except ImpossibleSettingError as error:
         _require_a_sentence(f"{what} on the {face} face", error)
     except Exception as error:
         raise ConformanceError(
-            f"{what} on the {face} face is met by {type(error).__name__}: {error}"
+            f"{what} on the {face} face is met by {described(error)}: let it run, or refuse it with "
+            "an ImpossibleSettingError."
         ) from error
     else:
         require(bool(np.isfinite(found.last).all()), f"{what} is not finite on the {face} face.")

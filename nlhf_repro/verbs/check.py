@@ -101,19 +101,27 @@ def subject_of(target: str, overrides: Sequence[str], searched: Sequence[str]) -
 
 
 def compare(
-    subject: Subject, target: str, overrides: Sequence[str], config_dir: str | None, jobs: int | None
+    subject: Subject,
+    target: str,
+    overrides: Sequence[str],
+    config_dir: str | None,
+    jobs: int | None,
 ) -> int:
     """The experiment `check` with a row for the algorithm; its exit status."""
     algorithm: Algorithm = subject.build()
     if needs_scores(algorithm):
         sys.stdout.write(
-            "no comparison: it asks for scores, which the random games of the comparison have not.\n"
+            "no comparison: it asks for scores, and the games of the comparison have none.\n"
         )
         return 0
     own = [x for x in overrides if override_key(x).partition(".")[0] in ROW_KEYS]
     others = [x for x in overrides if x not in own]
     named = "=" in target or "." not in target
-    row = [f"algorithm={subject.name}", *own] if named else [*_as_overrides(subject), *own_training(own)]
+    row = (
+        [f"algorithm={subject.name}", *own]
+        if named
+        else [*_as_overrides(subject), *own_training(own)]
+    )
     untied = algorithm.learning_rate(2, 0) is None
     given = {override_key(x) for x in own}
     if untied and not given & {"training.optimizer", "training.learning_rate"}:
@@ -152,8 +160,8 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     group = next((METHODS[name] for name in METHODS if hasattr(kind, name)), None)
     if group is None:
         raise ImpossibleSettingError(
-            f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle wrapper "
-            "wrap, a benchmark score and a model build."
+            f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle "
+            "wrapper wrap, a benchmark score and a model build."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."

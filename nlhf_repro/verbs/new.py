@@ -59,8 +59,8 @@ def refuse_name(kind: str, name: str, files: dict[Path, str]) -> None:
     """
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ImpossibleSettingError(
-            f"{name} is no name for a Python module: use letters, digits and underscores, and begin "
-            "with a letter."
+            f"{name} is no name for a Python module: use letters, digits and underscores, and "
+            "begin with a letter."
         )
     groups = ("experiment", "table") if kind == "experiment" else (kind,)
     for group in groups:
