@@ -140,8 +140,8 @@ def _runs_or_is_refused(algorithm: Algorithm, face: str, what: str) -> None:
         _require_a_sentence(f"{what} on the {face} face", error)
     except Exception as error:
         raise ConformanceError(
-            f"{what} on the {face} face is met by {described(error)}: let it run, or refuse it with "
-            "an ImpossibleSettingError."
+            f"{what} on the {face} face is met by {described(error)}: let it run, or refuse it "
+            "with an ImpossibleSettingError."
         ) from error
     else:
         require(bool(np.isfinite(found.last).all()), f"{what} is not finite on the {face} face.")
