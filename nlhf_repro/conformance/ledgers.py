@@ -135,7 +135,7 @@ def a_budget_is_never_exceeded(subject: Subject) -> None:
         _refused(algorithm, game, 100, "asks no comparison in its first iteration")
         return
     _refused(algorithm, game, spent[0] - 1, "costs more than that in its first iteration")
-    for budget in {spent[0], spent[1], spent[2], spent[0] + 1, spent[2] - 1}:
+    for budget in sorted({*spent, spent[0] + 1, max(spent[0], spent[2] - 1)}):
         whole = [total for total in spent if total <= budget]
         found = trained(algorithm, game, settings_for(algorithm), budget)
         expected = (len(whole), whole[-1])

@@ -48,11 +48,12 @@ def check(
     """Check the part, compare it where it is an algorithm; exit status 1 where a check failed.
 
     Raises:
-        ImpossibleSettingError: the target names no part, or its configuration is not sound.
+        ImpossibleSettingError: the target names no part, or its settings do not build one.
     """
     searched = search_path_override(config_dir)
     add_user_modules(searched)
     subject = subject_of(target, overrides, searched)
+    subject.build()  # what cannot be built is refused once, not by every check
     sys.stdout.write(f"{subject.group}={subject.name} ({subject.node['_target_']})\n")
     failed = 0
     for outcome in check_part(subject):
