@@ -90,6 +90,13 @@ class WrongSign(MyAlgorithm):
         return replace(state, log_policy=logits, policy=policy, updates=state.updates + 1)
 
 
+class Improving(MyAlgorithm):
+    """Right, and promises it.
+
+    Improvement: E under pi+ of P(y > ref) is at least 1/2, since pi+ tilts ref towards it.
+    """
+
+
 class WrongPoint(MyAlgorithm):
     fixed_point = "nash"
 

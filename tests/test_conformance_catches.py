@@ -128,6 +128,10 @@ def test_a_tie_in_a_limit_excuses_biased_gradients_and_nothing_else() -> None:
     assert outcome(subject, "the tie of the faces").kind == "FAILED"
 
 
+def test_an_improvement_that_is_promised_and_kept_passes() -> None:
+    assert outcome(part("Improving", "algorithm"), "one update improves").kind == "ok"
+
+
 def test_a_ledger_that_counts_one_too_many_is_caught(monkeypatch, inpo) -> None:
     right = collection.comparisons_in_group
     monkeypatch.setattr(collection, "comparisons_in_group", lambda phase: right(phase) + 1)
