@@ -56,9 +56,19 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
         if name == "reproduce":
             verb.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+    check = verbs.add_parser("check", help="test a part, and compare it where it is an algorithm")
+    check.add_argument("target", help="GROUP=NAME, NAME, or module.Class")
+    check.add_argument("--no-comparison", action="store_true", help="only the checks")
+    check.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+    new = verbs.add_parser("new", help="a working skeleton of a part or an experiment of your own")
+    new.add_argument("kind", choices=("algorithm", "oracle", "benchmark", "experiment"))
+    new.add_argument("name", help="of the module and of its configuration")
+    new.add_argument("--dir", default=".", help="where it is written (default: here)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
     for verb in verbs.choices.values():
+        if verb is new:
+            continue
         verb.add_argument("--config-dir", help="a folder of your own configurations")
         if verb is not listing:
             verb.add_argument("overrides", nargs="*", default=[], help="GROUP=CHOICE KEY=VALUE")
@@ -67,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
     """Import and call the verb; what it does not need is not imported."""
+    from nlhf_repro.interfaces import ImpossibleSettingError
+
     overrides = [*getattr(known, "overrides", []), *rest]
     if known.verb == "list":
         from nlhf_repro.verbs.listing import list_choices
@@ -80,6 +92,19 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         else:
             run(overrides, known.config_dir, known.multirun)
         return 0
+    if known.verb == "new":
+        if rest:
+            raise ImpossibleSettingError(
+                f"{rest[0]} has no place after nlhf new KIND NAME: drop it."
+            )
+        from nlhf_repro.verbs.new import new
+
+        return new(known.kind, known.name, known.dir)
+    if known.verb == "check":
+        from nlhf_repro.verbs.check import check
+
+        compared = not known.no_comparison
+        return check(known.target, overrides, known.config_dir, compared, known.jobs)
     if known.verb == "table":
         from nlhf_repro.verbs.table import table
 

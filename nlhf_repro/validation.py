@@ -8,6 +8,7 @@ import functools
 import importlib
 import inspect
 import json
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -151,6 +152,10 @@ def _mapping(path: str, value: Any) -> Mapping[str, Any]:
 
 
 def _check_type(path: str, value: Any, annotation: Any) -> None:
+    if _holds_nan(value):
+        raise ImpossibleSettingError(
+            f"{path} = {value} is no number: give {_readable(annotation)}."
+        )
     try:
         # The JSON mode takes a list for a tuple and refuses true for a number.
         _adapter(annotation).validate_json(json.dumps(value), strict=True)
@@ -158,6 +163,12 @@ def _check_type(path: str, value: Any, annotation: Any) -> None:
         raise ImpossibleSettingError(
             f"{path} = {json.dumps(value, default=str)} does not fit: give {_readable(annotation)}."
         ) from error
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_holds_nan(each) for each in value)
+    return isinstance(value, float) and math.isnan(value)
 
 
 @functools.cache

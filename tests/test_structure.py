@@ -16,11 +16,13 @@ LAYERS = [
     {"seeds", "games", "losses", "phases", "updates", "uncertainty"},
     PLUGINS,
     {"pipeline", "reporting"},
-    {"tracking"},
-    {"validation", "config", "tuned", "cells", "progress", "verbs", "cli"},
+    {"tracking", "templates"},
+    {"validation", "config", "tuned", "cells", "progress"},
+    {"conformance"},
+    {"verbs", "cli"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
-HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "pipeline"}}
+HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "pipeline", "conformance"}}
 
 
 def room(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Noise, models, seeds, records and refusals of training."""
+"""Noise, minibatches, records and refusals of training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import random_game
-from laboratory import ALGORITHMS, algorithm, run_of, trained
+from laboratory import algorithm, run_of, trained
 from scipy.special import log_softmax, softmax
 
 from nlhf_repro import games
@@ -31,33 +31,6 @@ def test_flips_change_the_target_as_derived():
         game.preference_matrix, np.exp(game.log_reference), tau / (1 - 2 * rate)
     )
     np.testing.assert_allclose(np.exp(found.last[-1]), expected, atol=1e-11)
-
-
-@pytest.mark.parametrize("model", [TabularSoftmax(), TabularMLP(depth=3, width=10)])
-def test_models_start_at_the_reference_and_share_nothing_between_games(model):
-    game = random_game(29, 3, 4)
-    policy = model.build(game, np.random.default_rng(0))
-    start = policy.log_policy().detach().numpy()
-    np.testing.assert_allclose(start, game.log_reference, atol=1e-14)
-    policy.log_policy()[0, 1].backward()
-    for weight in policy.parameters():
-        assert weight.grad is not None
-        assert (weight.grad[1:] == 0).all(), "a weight of another game moved"
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_same_seed_same_bytes_other_seed_other_policy(name, optimizer):
-    method, game = algorithm(name), random_game(30, 3, 4)
-    options = {"optimizer": optimizer, "model": TabularMLP(2, 5), "minibatch_size": 3}
-    one, again = (trained(method, game, **options) for _ in range(2))
-    other = trained(method, game, seed=1, **options)
-    assert one.last.tobytes() == again.last.tobytes()
-    assert one.average.tobytes() == again.average.tobytes()
-    moves = method.tie.kind != "identity"
-    assert (one.last.tobytes() != other.last.tobytes()) == moves or name == "fixed"
-    assert np.isfinite(one.last).all()
-    np.testing.assert_allclose(np.exp(one.last).sum(axis=-1), 1, atol=1e-12)
 
 
 def test_minibatches_visit_every_item_once_a_pass():

@@ -1,98 +1,19 @@
-"""Exact updates: declared fixed points, one step by hand, identities, refusals."""
+"""Exact updates: one step by hand, identities, refusals."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from conftest import cycle_game, random_game
-from laboratory import ALGORITHMS, algorithm, at, bradley_terry_game, inpo, run, sppo
-from scipy.optimize import root
+from laboratory import algorithm, at, bradley_terry_game, inpo, run, sppo
 from scipy.special import log_softmax, logsumexp, softmax
 
-from nlhf_repro import games
 from nlhf_repro.algorithms.egpo import EGPO
 from nlhf_repro.algorithms.iterative_dpo import IterativeDPO
 from nlhf_repro.algorithms.nash_md import NashMD
 from nlhf_repro.algorithms.nash_md_pg import NashMDPG
 from nlhf_repro.algorithms.online_ipo import OnlineIPO
-from nlhf_repro.interfaces import Game, ImpossibleSettingError
-
-
-def full_support_games():
-    odd = np.full((5, 5), 0.5)
-    for i in range(5):
-        odd[i, [(i + 1) % 5, (i + 2) % 5]] = 0.8
-        odd[[(i + 1) % 5, (i + 2) % 5], i] = 0.2
-    return [cycle_game(), Game(odd[None], log_softmax(np.arange(5.0))[None])]
-
-
-def mixture_point(method, game):
-    """pi = softmax(log ref + P mixture / tau), solved by a general root finder for every game."""
-    share, tau = method.mixture_share(0), method.regularization
-    points = []
-    for matrix, log_reference in zip(game.preference_matrix, game.log_reference, strict=True):
-
-        def residual(theta, matrix=matrix, log_reference=log_reference):
-            mixture = softmax((1 - share) * theta + share * log_reference)
-            return theta - log_softmax(log_reference + matrix @ mixture / tau)
-
-        solution = root(residual, log_reference, tol=1e-14)
-        assert np.abs(residual(solution.x)).max() < 1e-11
-        points.append(solution.x)
-    return np.stack(points)
-
-
-def declared_points(method):
-    """(game, log-policy) at the fixed point that the algorithm declares, found by other means."""
-    kind = method.fixed_point
-    if kind == "regularized_nash":
-        game = random_game(1, 6, 5)
-        policy = games.regularized_nash_equilibrium(
-            game.preference_matrix, np.exp(game.log_reference), method.regularization
-        )
-        yield game, np.log(policy)
-    elif kind == "nash":
-        for game in full_support_games():
-            yield game, np.log(games.nash_equilibrium(game.preference_matrix))
-    elif kind == "mixture_point":
-        game = random_game(1, 6, 5)
-        yield game, mixture_point(method, game)
-    elif kind == "bradley_terry_optimum":
-        game = bradley_terry_game()
-        yield game, game.log_reference + game.scores / method.regularization
-    elif kind == "start":
-        game = random_game(1, 6, 5)
-        yield game, game.log_reference
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_the_declared_fixed_point_is_fixed(name):
-    method = algorithm(name)
-    points = list(declared_points(method))
-    assert points, f"{name} declares {method.fixed_point}, for which there is no test"
-    for game, log_policy in points:
-        moved = method.exact_update(at(log_policy), game).policy
-        np.testing.assert_allclose(moved, softmax(log_policy, axis=-1), atol=1e-10, rtol=0)
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_an_update_off_the_fixed_point_moves(name):
-    game = random_game(5, 3, 4)
-    method = algorithm(name)
-    moved = method.exact_update(method.initial_state(game), game).policy
-    if method.tie.kind == "identity":
-        np.testing.assert_array_equal(moved, softmax(game.log_reference, axis=-1))
-    else:
-        assert np.abs(moved - np.exp(game.log_reference)).max() > 1e-3
-
-
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_games_do_not_influence_each_other(name):
-    game, method = random_game(2, 4, 5), algorithm(name)
-    together = run(method, game, 5).policy
-    for index in range(4):
-        alone = Game(game.preference_matrix[[index]], game.log_reference[[index]])
-        np.testing.assert_allclose(run(method, alone, 5).policy[0], together[index], atol=1e-13)
+from nlhf_repro.interfaces import ImpossibleSettingError
 
 
 def test_one_inpo_step_by_hand():

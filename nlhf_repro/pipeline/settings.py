@@ -35,6 +35,7 @@ def check_settings(
         algorithm.exact_update(algorithm.initial_state(game), game)
         return
     phases = list(algorithm.phases(0))
+    _check_steps(phases)
     _check_learning_rate(algorithm, model, settings, phases)
     for phase in phases:
         if isinstance(phase, Collect):
@@ -88,6 +89,15 @@ def _check_learning_rate(
             f"{settings.optimizer} and {type(model).__name__} has no such rate, so set "
             "training.learning_rate."
         )
+
+
+def _check_steps(phases: Sequence[Phase]) -> None:
+    for phase in phases:
+        if isinstance(phase, Fit) and phase.gradient_steps is not None and phase.gradient_steps < 1:
+            raise ImpossibleSettingError(
+                f"algorithm.gradient_steps = {phase.gradient_steps} trains nothing: give at least "
+                "1, or null to solve."
+            )
 
 
 def _check_collect(phase: Collect, game: Game, settings: TrainingSettings) -> None:

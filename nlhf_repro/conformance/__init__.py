@@ -1,0 +1,88 @@
+"""What every part has to keep, as checks that say in a sentence what does not hold.
+
+`nlhf check` runs them on a user's part, the tests on everything that ships.
+"""
+
+from collections.abc import Iterable
+
+from nlhf_repro.conformance import (
+    benchmarks,
+    exact_face,
+    fixed_points,
+    ledgers,
+    models,
+    oracles,
+    reproducibility,
+    settings,
+    ties,
+)
+from nlhf_repro.conformance.outcomes import (
+    AdviceError,
+    Check,
+    ConformanceError,
+    NotApplicableError,
+    Outcome,
+    outcomes,
+)
+from nlhf_repro.conformance.subjects import Group, Subject
+
+CHECKS: dict[Group, tuple[Check, ...]] = {
+    "algorithm": (
+        exact_face.it_is_built_and_has_every_method,
+        exact_face.the_docstring_says_guarantee_and_departures,
+        exact_face.exact_policies_are_finite_and_normalized,
+        exact_face.exact_updates_keep_games_apart,
+        exact_face.exact_updates_leave_their_arguments_alone_and_repeat,
+        exact_face.exact_updates_move_off_the_fixed_point,
+        exact_face.one_update_improves_on_the_reference,
+        fixed_points.the_declared_fixed_point_is_fixed,
+        ties.the_tie_of_the_faces_holds,
+        ties.sampled_gradients_average_to_the_expected_one,
+        ledgers.the_ledger_is_exact_to_the_unit,
+        ledgers.a_budget_is_never_exceeded,
+        reproducibility.the_seed_decides_a_sampled_run,
+        settings.impossible_numbers_are_refused,
+        settings.unknown_words_are_refused,
+        settings.every_option_runs_or_is_refused,
+        settings.faces_refuse_what_they_would_ignore,
+    ),
+    "oracle": (
+        oracles.games_are_symmetric_with_full_support,
+        oracles.scores_explain_the_preferences,
+        oracles.the_world_decides_the_games,
+        oracles.wrapped_answers_stay_symmetric,
+    ),
+    "oracle_wrapper": (oracles.a_wrapper_keeps_answers_symmetric,),
+    "benchmark": (
+        benchmarks.scores_have_a_shape_and_a_floor,
+        benchmarks.games_and_points_are_scored_apart,
+        benchmarks.a_gap_is_zero_at_an_equilibrium_alone,
+        benchmarks.the_order_of_actions_changes_nothing,
+    ),
+    "model": (
+        models.it_starts_at_the_reference,
+        models.log_prob_is_that_of_the_policy,
+        models.games_share_no_weights,
+        models.snapshots_restore_the_policy,
+        models.samples_follow_the_policy,
+    ),
+}
+
+
+def check_part(subject: Subject) -> Iterable[Outcome]:
+    """Every check of the part's kind, as it ends."""
+    return outcomes(subject, CHECKS[subject.group])
+
+
+__all__ = [
+    "CHECKS",
+    "AdviceError",
+    "Check",
+    "ConformanceError",
+    "Group",
+    "NotApplicableError",
+    "Outcome",
+    "Subject",
+    "check_part",
+    "outcomes",
+]

@@ -1,0 +1,93 @@
+"""The part under test: a node of a configuration, and the fields of the class that it names."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.validation import HYDRA_KEYS, check_constructor, load_target
+
+Group = Literal["algorithm", "oracle", "oracle_wrapper", "benchmark", "model"]
+
+
+@final
+@dataclass(frozen=True)
+class Subject:
+    """A part as it is configured: `node` names its class and holds its constructor's arguments."""
+
+    group: Group
+    name: str
+    node: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Where its fields are set: `algorithm`, or `benchmark.NAME` where several can be."""
+        return f"{self.group}.{self.name}" if self.several else self.group
+
+    @property
+    def several(self) -> bool:
+        """Whether a configuration can hold several parts of this group."""
+        return self.group in ("benchmark", "oracle_wrapper")
+
+    @property
+    def shipped(self) -> bool:
+        """Whether the class comes with this package."""
+        return str(self.node["_target_"]).startswith("nlhf_repro.")
+
+    @property
+    def kind(self) -> Any:
+        """The class."""
+        return load_target(self.key, self.node["_target_"])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {key: value for key, value in self.node.items() if key not in HYDRA_KEYS}
+
+    def build(self, **changes: Any) -> Any:
+        """The part, checked and built as a run would, with some fields changed.
+
+        Raises:
+            ImpossibleSettingError: the fields do not fit, or the constructor refuses them.
+        """
+        node = {**self.node, **changes}
+        check_constructor(self.key, node)
+        return build(node)
+
+    def numeric_fields(self) -> list[str]:
+        """Fields that take a number, as far as the constructor is annotated."""
+        return [name for name, hint in self._hints().items() if {int, float} & set(_leaves(hint))]
+
+    def options(self) -> Iterator[tuple[str, Any]]:
+        """Every option of every field that is annotated as a Literal or as a bool."""
+        for name, hint in self._hints().items():
+            for leaf in _leaves(hint):
+                if typing.get_origin(leaf) is Literal:
+                    yield from ((name, option) for option in typing.get_args(leaf))
+                elif leaf is bool:
+                    yield from ((name, option) for option in (False, True))
+
+    def literal_fields(self) -> list[str]:
+        """Fields that take a word from a list."""
+        words = (name for name, option in self.options() if isinstance(option, str))
+        return list(dict.fromkeys(words))
+
+    def _hints(self) -> dict[str, Any]:
+        kind = self.kind
+        plain = inspect.isclass(kind) and not dataclasses.is_dataclass(kind)
+        hints = typing.get_type_hints(kind.__init__ if plain else kind)
+        return {name: hints[name] for name in inspect.signature(kind).parameters if name in hints}
+
+
+def _leaves(hint: Any) -> Iterator[Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for part in typing.get_args(hint):
+            yield from _leaves(part)
+    else:
+        yield hint

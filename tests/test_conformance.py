@@ -1,0 +1,88 @@
+"""Everything that ships passes the checks that `nlhf check` runs on a user's part."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from conftest import CONF
+
+from nlhf_repro.conformance import CHECKS, Outcome, Subject, check_part
+from nlhf_repro.verbs.check import GROUPS, subject_of
+
+PARTS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of its reason
+    "one update improves on the reference": "the docstring promises no improvement",
+    "the declared fixed point is fixed": "no fixed point is declared",
+    "the tie of the faces holds": "there is no tie",
+    "sampled gradients average to the expected one": (
+        "the first iteration trains nothing",
+        "drawn gradients are",  # of a tie that holds in a limit only
+    ),
+    "a budget is never exceeded": "nothing is collected",
+    "impossible numbers are refused": "no field is annotated as a number",
+    "unknown words are refused": "no field is annotated as a Literal",
+    "scores explain the preferences": "the games have no scores",
+    "a gap is zero at an equilibrium alone": "its floor is 0",
+}
+
+
+def problems(outcomes: list[Outcome]) -> list[str]:
+    """What failed, and what was skipped for another reason than the known ones."""
+    return [
+        f"{each.name}: {each.kind}: {each.sentence}"
+        for each in outcomes
+        if each.kind in ("FAILED", "advice")
+        or (
+            each.kind == "skipped"
+            and not each.sentence.startswith(MAY_BE_SKIPPED.get(each.name, "never"))
+        )
+    ]
+
+
+@cache
+def checked(group: str, name: str) -> list[Outcome]:
+    return list(check_part(subject_of(f"{group}={name}", [], [])))
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS)
+def test_what_ships_conforms(group: str, name: str) -> None:
+    found = checked(group, name)
+    assert problems(found) == []
+    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 6
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS)
+def test_a_shipped_file_says_in_a_line_what_it_is(group: str, name: str) -> None:
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    if group in ("benchmark", "oracle_wrapper"):
+        assert lines.pop(0) == f"# @package {group}.{name}"
+    assert lines[0].startswith("# ") and lines[0].endswith(")")
+
+
+def test_every_check_has_something_to_test() -> None:
+    """A check that every part skips would guard nothing; promises of improvement may be none."""
+    tested = {
+        (group, each.name)
+        for group, name in PARTS
+        for each in checked(group, name)
+        if each.kind == "ok"
+    }
+    all_checks = {
+        (group, check.__name__.replace("_", " ")) for group in GROUPS for check in CHECKS[group]
+    }
+    improvement = ("algorithm", "one update improves on the reference")
+    assert all_checks - tested <= {improvement}
+
+
+def test_the_targets_of_a_check_may_be_named_in_three_ways() -> None:
+    whole = subject_of("algorithm=egpo", ["algorithm.step_size=0.7"], [])
+    assert whole == subject_of("egpo", ["algorithm.step_size=0.7"], [])
+    assert whole.node["step_size"] == 0.7
+    given = [
+        "algorithm.step_size=0.7",
+        "algorithm.regularization=0.1",
+        "algorithm.labels=bernoulli",
+    ]
+    by_class = subject_of("nlhf_repro.algorithms.egpo.EGPO", given, [])
+    assert by_class == Subject("algorithm", "egpo", dict(whole.node))
