@@ -29,6 +29,11 @@ def win_rates(game: Game, opponent: Array) -> Array:
     return rates
 
 
+def independent_wins(game: Game, policy: Array) -> Array:
+    """pi(w) pi(l) P(w > l), the law of preferred pairs of two independent draws."""
+    return policy[..., :, None] * policy[..., None, :] * game.preference_matrix
+
+
 def reference_state(game: Game) -> ExactState:
     """The state that starts at the reference policy and remembers nothing."""
     return ExactState(*softmax(game.log_reference))
