@@ -57,7 +57,7 @@ def logistic_utility(law: Array, target_margin: float = 0.0) -> Array:
     for _ in range(MAXIMUM_NEWTON_STEPS):
         gradient, step = _newton_step(law, mass, utility, target_margin)
         if np.abs(gradient).max() <= GRADIENT_TOLERANCE:
-            return utility
+            return np.asarray(utility)
         scale = np.ones((*mass.shape[:-1], 1))
         for _ in range(50):
             candidate = utility + scale * step
