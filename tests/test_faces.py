@@ -67,7 +67,9 @@ def assert_minimiser(method, game):
 def test_every_declared_minimiser_is_checked_with_a_case_of_two_iterations():
     """Anchors at pi_t and at the reference differ only from the second iteration on."""
     game = random_game(22, 2, 4)
-    for name in ("inpo", "sppo", "iterative_dpo"):
+    minimisers = [name for name in ALGORITHMS if algorithm(name).tie.kind == "minimiser"]
+    assert {"inpo", "sppo", "iterative_dpo", "dno", "dno_prct", "rebel"} <= set(minimisers)
+    for name in minimisers:
         method = replace(algorithm(name), gradient_steps=None)
         found = trained(method, game, face="expected", iterations=3)
         state = method.initial_state(game)
@@ -182,7 +184,11 @@ def test_gradients_of_sampled_losses_against_enumeration(loss, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["inpo", "sppo", "nash_md", "nash_md_pg", "egpo", "online_ipo", "iterative_dpo"]
+    "name",
+    [
+        *("inpo", "sppo", "nash_md", "nash_md_pg", "egpo", "online_ipo", "iterative_dpo"),
+        *("ipo", "dpo", "simpo", "iterative_ipo", "rebel", "dno_prct"),
+    ],
 )
 def test_sampled_gradients_average_to_the_enumerated_one(name):
     """400,000 groups give the expected gradient to within five standard errors."""

@@ -10,12 +10,11 @@ import torch
 from conftest import random_game
 from laboratory import algorithm, at, bradley_terry_game, inpo, run, run_of, sppo, trained
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from scipy.stats import multinomial
 
 from nlhf_repro.interfaces import Game, ImpossibleSettingError
 from nlhf_repro.losses import MarginLogisticPair, RewardLogisticPair, SmoothedLogisticPair
-from nlhf_repro.pipeline.comparisons import PairData
 from nlhf_repro.regressions import logistic_utility
 
 OFFLINE = ["ipo", "dpo", "simpo"]
@@ -165,6 +164,20 @@ def test_dno_prct_is_iterative_dpo_on_best_and_worst_of_the_previous_policy():
     )
     found = trained(algorithm("dno_prct"), game)
     assert found.last.tobytes() == trained(same, game).last.tobytes()
+
+
+def test_scores_always_prefer_the_better_so_that_no_optimum_is_finite():
+    game = bradley_terry_game()
+    changes = {"design": "best_worst", "labels": "score", "responses": 4}
+    method = algorithm("iterative_dpo", **changes)
+    assert method.tie.kind == "none" and method.fixed_point == "none"
+    with pytest.raises(ImpossibleSettingError, match="one-sided"):
+        trained(method, game, face="exact")
+    with pytest.raises(Exception, match="lies at infinity"):
+        algorithm("iterative_dpo", gradient_steps=None, **changes)
+    with pytest.raises(ImpossibleSettingError, match="one-sided"):
+        trained(algorithm("dno_prct", labels="probability"), game, face="exact")
+    assert np.isfinite(trained(method, game, face="expected").last).all()
 
 
 # --- Departures, measured ---

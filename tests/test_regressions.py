@@ -108,7 +108,7 @@ def test_the_jump_of_unregularized_rlhf(share, best):
 
 def test_one_sided_wins_are_refused_in_words():
     law = np.triu(np.ones((1, 3, 3)), 1)
-    with pytest.raises(ImpossibleSettingError, match="game 0 are one-sided.*infinity"):
+    with pytest.raises(ImpossibleSettingError, match=r"game 0 are one-sided.*infinity"):
         logistic_utility(law)
     chain = np.array([[[0, 1, 0], [1, 0, 1], [0, 0, 0]]], dtype=float)
     with pytest.raises(ImpossibleSettingError, match="response 0 to 2"):

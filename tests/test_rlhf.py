@@ -27,7 +27,7 @@ def test_the_step_on_the_oracles_reward_is_the_expected_gradient():
 
 @pytest.mark.parametrize("regularization", [0.3, 0.0])
 def test_the_step_on_a_converged_fit_is_the_exact_update(regularization):
-    """The reward slot is solved to the solver's tolerance, so the path is that of the exact face."""
+    """The reward slot is solved to the solver's tolerance: the path is that of the exact face."""
     game = random_game(91, 2, 4)
     method = algorithm("rlhf", regularization=regularization, reward_steps=None)
     found = trained(method, game, face="expected", learning_rate=None, iterations=20)
@@ -50,7 +50,7 @@ def test_the_reward_is_the_log_ratio_of_its_slot():
 def test_rlhf_on_other_preferences_ends_where_dpo_is():
     """The KL-regularized optimum of the reward fitted under the reference is DPO's minimiser."""
     game = random_game(92, 3, 4)
-    found = run(algorithm("rlhf", regularization=0.5, step_size=1.0), game, 3000).policy
+    found = run(algorithm("rlhf", regularization=0.5, step_size=1.0), game, 6000).policy
     np.testing.assert_allclose(found, run(algorithm("dpo"), game, 1).policy, atol=1e-9)
 
 

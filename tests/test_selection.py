@@ -1,4 +1,4 @@
-"""Laws of selected pairs: against enumeration of ordered groups, and against the sampled designs."""
+"""Laws of selected pairs, against all ordered groups and against the sampled designs."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_laws_are_probabilities_and_the_final_drops_what_the_worst_wins():
 def test_groups_too_large_to_enumerate_are_refused_with_their_number():
     game = random_game(74, 1, 10)
     policy = np.exp(game.log_reference)
-    with pytest.raises(ImpossibleSettingError, match="responses = 8 with bernoulli.*outcomes"):
+    with pytest.raises(ImpossibleSettingError, match=r"responses = 8 with bernoulli.*outcomes"):
         best_worst_law(game, policy, 8, "bernoulli")
     assert best_worst_law(game, policy, 8, "probability").sum() <= 1 + 1e-12
     with pytest.raises(ImpossibleSettingError, match="needs an oracle with scores"):

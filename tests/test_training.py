@@ -142,7 +142,6 @@ def test_impossible_training_is_refused(changes, budget, message):
     [
         ("inpo", {"design": "best_worst", "responses": 8}, {"face": "exact"}, "outcomes"),
         ("dno_prct", {"responses": 9, "labels": "bernoulli"}, {"face": "exact"}, "outcomes"),
-        ("dno_prct", {"labels": "probability"}, {"face": "exact"}, "one-sided"),
         ("rlhf", {"reward": "oracle"}, {"face": "exact"}, "asks for scores"),
         ("rlhf", {"reward_steps": None}, {}, "drawn data"),
         ("rebel", {"labels": "score"}, {}, "with scores"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import cycle_game, random_game
@@ -102,6 +104,24 @@ def test_games_do_not_influence_each_other(name):
     for index in range(4):
         alone = Game(game.preference_matrix[[index]], game.log_reference[[index]])
         np.testing.assert_allclose(run(method, alone, 5).policy[0], together[index], atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("change", [1.0, 30.0])
+def test_a_declared_improvement_is_preferred_to_the_reference(name, change):
+    """At the default step or temperature, and at one 30 times as greedy."""
+    method, game = algorithm(name), random_game(3, 200, 4, spread=2.0)
+    if "Improvement:" not in (type(method).__doc__ or ""):
+        pytest.skip("declares no improvement")
+    if hasattr(method, "step_size"):
+        divides = name in ("nash_md", "online_ipo")
+        tau = method.regularization / change if divides else 0.0
+        method = replace(method, step_size=change * method.step_size, regularization=tau)
+    else:
+        method = replace(method, regularization=method.regularization / change)
+    moved = method.exact_update(method.initial_state(game), game).policy
+    won = np.einsum("gi,gij,gj->g", moved, game.preference_matrix, np.exp(game.log_reference))
+    assert won.min() >= 0.5 - 1e-14
 
 
 def test_one_inpo_step_by_hand():

@@ -26,8 +26,8 @@ class DNOPrct:
     Departures: a game has no gold answer, which the paper adds to every group. Its filter of large
     margins compares a judge's points on a six-point scale, for which wins in a group are no
     measure, so there is none. Its experiments rank by a listwise judge; here every pair of
-    the group is compared once. Replay of old pairs is left out, and the last policy is reported, not the best on
-    a validation set.
+    the group is compared once. Replay of old pairs is left out, and the last policy is reported,
+    not the best on a validation set.
     """
 
     inverse_temperature: float

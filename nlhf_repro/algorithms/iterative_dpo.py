@@ -73,6 +73,12 @@ class IterativeDPO:
                 "responses but are no preference, so set design to best_worst."
             )
 
+        if self.labels == "score" and self.gradient_steps is None:
+            raise ImpossibleSettingError(
+                "algorithm.gradient_steps = null with algorithm.labels = score: the higher score "
+                "always wins and the optimum lies at infinity, so set a number of steps."
+            )
+
     @property
     def fixed_point(self) -> FixedPoint:
         """The Bradley-Terry optimum; none with a moving anchor or selected pairs."""
