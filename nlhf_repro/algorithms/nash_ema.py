@@ -16,7 +16,7 @@ from nlhf_repro.interfaces import (
     Responder,
     Tie,
 )
-from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
+from nlhf_repro.phases import require_opponents, uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     check_step,
     mirror_step,
@@ -45,7 +45,7 @@ class NashEMA:
     alpha = `step_size`, tau = `regularization`, s = `averaging_share`. On free logits the average
     of weights is this geometric mean. Loss, of which the update is one gradient step: E over pairs
     of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2, y'' from
-    mean_t.
+    mean_t; a uniform pair meets `opponents` fresh responses y''.
 
     Guarantee: none known to us. Its fixed point is the regularized Nash; s = 1 is the mirror
     descent of INPO.
@@ -62,12 +62,14 @@ class NashEMA:
     step_size: float
     regularization: float
     averaging_share: float
+    opponents: int
     labels: Literal["probability", "bernoulli"]
 
     def __post_init__(self) -> None:
         check_step("Nash-EMA", self.step_size, self.regularization)
         require_regularization("Nash-EMA", self.regularization, "its loss divides by it")
         check_averaging_share("Nash-EMA", self.averaging_share)
+        require_opponents("Nash-EMA", self.opponents)
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -99,9 +101,11 @@ class NashEMA:
         return ExactState(logits, policy, state.updates + 1, {"average": average})
 
     def phases(self, iteration: int) -> Iterator[Phase]:
-        """Uniform pairs against a response of the average, one gradient step, the new average."""
+        """Uniform pairs against responses of the average, one gradient step, the new average."""
         average = Responder({"average": 1.0})
-        yield from uniform_pair_step(average, "current", self.regularization, self.labels)
+        yield from uniform_pair_step(
+            average, "current", self.regularization, self.labels, self.opponents
+        )
         yield Advance("average", "current", share=self.averaging_share)
 
     def learning_rate(self, actions: int, update: int) -> float | None:
