@@ -83,6 +83,7 @@ def test_the_targets_of_a_check_may_be_named_in_three_ways() -> None:
         "algorithm.step_size=0.7",
         "algorithm.regularization=0.1",
         "algorithm.labels=bernoulli",
+        "algorithm.opponents=1",
     ]
     by_class = subject_of("nlhf_repro.algorithms.egpo.EGPO", given, [])
     assert by_class == Subject("algorithm", "egpo", dict(whole.node))
