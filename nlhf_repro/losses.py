@@ -43,10 +43,69 @@ class LogisticPair:
 
     def __call__(self, log_ratio_gap: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
         """Elementwise, at least 0; log 2 at a gap of 0."""
-        from torch.nn.functional import logsigmoid
+        return _cross_entropy(0.5 + margin, self.inverse_temperature * log_ratio_gap)
 
-        scaled = self.inverse_temperature * log_ratio_gap
-        return -((0.5 + margin) * logsigmoid(scaled) + (0.5 - margin) * logsigmoid(-scaled))
+
+@final
+@dataclass(frozen=True)
+class SmoothedLogisticPair:
+    """`LogisticPair` with p replaced by (1 - 2 e) p + e, e the label smoothing: conservative DPO.
+
+    With a hard answer, -(1 - e) log sigmoid(beta gap) - e log sigmoid(-beta gap) on the preferred
+    side: the loss of answers that are wrong with probability e.
+    """
+
+    inverse_temperature: float
+    label_smoothing: float
+
+    def __call__(self, log_ratio_gap: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+        """Elementwise; log 2 at a gap of 0."""
+        preferred = 0.5 + (1.0 - 2.0 * self.label_smoothing) * margin
+        return _cross_entropy(preferred, self.inverse_temperature * log_ratio_gap)
+
+
+@final
+@dataclass(frozen=True)
+class MarginLogisticPair:
+    """-(p log sigmoid(beta gap - gamma) + (1 - p) log sigmoid(-beta gap - gamma)).
+
+    The loss of SimPO (arXiv:2405.14734), with p = margin + 1/2: the preferred side has to lead by
+    gamma, `target_margin`.
+    """
+
+    inverse_temperature: float
+    target_margin: float
+
+    def __call__(self, log_ratio_gap: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+        """Elementwise, at least 0; log(1 + exp(gamma)) at a gap of 0."""
+        from torch.nn.functional import softplus
+
+        scaled, target = self.inverse_temperature * log_ratio_gap, self.target_margin
+        return (0.5 + margin) * softplus(target - scaled) + (0.5 - margin) * softplus(
+            target + scaled
+        )
+
+
+@final
+@dataclass(frozen=True)
+class RewardLogisticPair:
+    """-(s log sigmoid(beta gap) + (1 - s) log sigmoid(-beta gap)), s = sigmoid(margin).
+
+    The loss of DNO (arXiv:2404.03715, Algorithm 1): the margin is a difference of rewards r(y) -
+    r(y'), there win rates against pi_t, and beta its eta.
+    """
+
+    inverse_temperature: float
+
+    def __call__(self, log_ratio_gap: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+        """Elementwise; log 2 at a gap of 0, least where beta gap = margin."""
+        return _cross_entropy(margin.sigmoid(), self.inverse_temperature * log_ratio_gap)
+
+
+def _cross_entropy(preferred: torch.Tensor, scaled_gap: torch.Tensor) -> torch.Tensor:
+    from torch.nn.functional import logsigmoid
+
+    return -(preferred * logsigmoid(scaled_gap) + (1.0 - preferred) * logsigmoid(-scaled_gap))
 
 
 @final

@@ -29,6 +29,21 @@ def win_rates(game: Game, opponent: Array) -> Array:
     return rates
 
 
+def independent_wins(game: Game, policy: Array) -> Array:
+    """pi(w) pi(l) P(w > l), the law of preferred pairs of two independent draws."""
+    return policy[..., :, None] * policy[..., None, :] * game.preference_matrix
+
+
+def game_scores(game: Game) -> Array:
+    """The Bradley-Terry scores; ImpossibleSettingError where no reward explains preferences."""
+    if game.scores is None:
+        raise ImpossibleSettingError(
+            "the algorithm asks for scores, and no reward explains these preferences: take "
+            "oracle=bradley_terry, or labels probability or bernoulli."
+        )
+    return game.scores
+
+
 def reference_state(game: Game) -> ExactState:
     """The state that starts at the reference policy and remembers nothing."""
     return ExactState(*softmax(game.log_reference))

@@ -247,6 +247,7 @@ def test_user_algorithms_are_algorithms():
     [
         Collect("x", CURRENT, 2, "against", "probability"),
         Collect("x", CURRENT, 8, "tournament", "score"),
+        Collect("x", CURRENT, 2, "unfiltered", "none"),
     ],
 )
 def test_impossible_phases_are_refused(phase):

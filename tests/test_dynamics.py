@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import CYCLE, cycle_game, random_game
-from laboratory import algorithm, at, bradley_terry_game, inpo, run, sppo
-from scipy.special import log_softmax, softmax
+from laboratory import algorithm, at, inpo, run, sppo
+from scipy.special import log_softmax
 
 from nlhf_repro import games
 from nlhf_repro.algorithms.egpo import EGPO
-from nlhf_repro.algorithms.iterative_dpo import logistic_regression
 from nlhf_repro.algorithms.nash_md import NashMD
 from nlhf_repro.interfaces import Game, ImpossibleSettingError
 
@@ -69,7 +68,7 @@ def kl_to_nash(method, game, updates):
 @pytest.mark.parametrize("step", ["one", "nash_mp", "small"])
 def test_egpo_contracts_at_its_rate(tau, step):
     alpha = {"one": 1.0, "nash_mp": 2 / (1 + 2 * tau), "small": 1 / (tau + 3)}[step]
-    kl = kl_to_nash(EGPO(alpha, tau, "probability"), random_game(11, 10, 10), 120)
+    kl = kl_to_nash(EGPO(alpha, tau, "probability", 1), random_game(11, 10, 10), 120)
     bound = kl[0] * (1 - alpha * tau) ** np.arange(121)[:, None]
     assert (kl <= bound + 1e-14).all()
     for values in kl.T:
@@ -83,7 +82,7 @@ def test_egpo_contracts_at_its_rate(tau, step):
 def test_the_harmonic_schedules_meet_their_theorems(tau):
     game, updates = random_game(12, 10, 10), 400
     horizon = np.arange(1, updates + 1)[:, None]
-    nash_md = kl_to_nash(NashMD("harmonic", tau, None, "probability"), game, updates)[1:]
+    nash_md = kl_to_nash(NashMD("harmonic", tau, None, "probability", 1), game, updates)[1:]
     assert (nash_md <= 8 / (tau**2 * (horizon + 1))).all()
     online_mirror = kl_to_nash(inpo("harmonic", tau), game, updates)[1:]
     assert (online_mirror <= 32 / (tau**2 * (horizon + 1))).all()
@@ -95,7 +94,7 @@ def test_the_harmonic_schedules_meet_their_theorems(tau):
 def test_nash_md_with_a_constant_step_is_biased_by_the_known_amount():
     """KL(pi*, fixed point) on the cycle: 5e-6 at alpha = 0.3 and 7e-5 at alpha = 1 (tau = 0.1)."""
     for alpha, low, high in ((0.3, 4e-6, 6e-6), (1.0, 6e-5, 8e-5)):
-        method = NashMD(alpha, 0.1, None, "probability")
+        method = NashMD(alpha, 0.1, None, "probability", 1)
         assert low < kl_to_nash(method, cycle_game(), 2000)[-1, 0] < high
 
 
@@ -110,22 +109,7 @@ def test_the_log_ratio_of_exact_inpo_stays_within_one_over_tau(tau):
             assert np.abs(ratio).max() <= 1 / tau
 
 
-def test_logistic_regression_recovers_bradley_terry_scores_from_any_sampler():
-    game = bradley_terry_game()
-    sampler = softmax(np.random.default_rng(0).standard_normal((4, 6)) * 3, axis=-1)
-    expected = game.scores - game.scores.mean(axis=-1, keepdims=True)
-    found = logistic_regression(game.preference_matrix, sampler)
-    np.testing.assert_allclose(found, expected, atol=1e-11)
-
-
-def test_on_other_preferences_the_fitted_reward_depends_on_the_sampler():
-    """Theorem 2 of Munos et al.: with cyclic preferences even the best action changes."""
-    peaked = [np.array([[0.6, 0.2, 0.2]]), np.array([[0.2, 0.6, 0.2]])]
-    best = [logistic_regression(CYCLE[None], sampler).argmax() for sampler in peaked]
-    assert best[0] != best[1]
-
-
 def test_iterative_dpo_refuses_certain_preferences():
     game = Game(np.array([[[0.5, 1.0], [0.0, 0.5]]]), np.log(np.full((1, 2), 0.5)))
-    with pytest.raises(ImpossibleSettingError, match=r"preference_matrix\[0, 0, 1\] is 0 or 1"):
+    with pytest.raises(ImpossibleSettingError, match="game 0 are one-sided"):
         run(algorithm("iterative_dpo"), game, 1)

@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PLUGINS = {"algorithms", "models", "oracles", "benchmarks"}
 LAYERS = [
     {"interfaces"},
-    {"seeds", "games", "losses", "phases", "updates", "uncertainty"},
+    {"seeds", "games", "losses", "phases", "updates", "regressions", "selection", "uncertainty"},
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking"},

@@ -86,7 +86,7 @@ def no_collection(monkeypatch):
 def exact_population():
     rows = {
         "INPO": INPO(0.3, 0.1, 2, "unfiltered", "probability", None),
-        "EGPO": EGPO(0.3, 0.1, "probability"),
+        "EGPO": EGPO(0.3, 0.1, "probability", 1),
     }
     return {label: final_gaps(method, "exact", 6000)[None] for label, method in rows.items()}
 
@@ -94,8 +94,8 @@ def exact_population():
 @pytest.fixture(scope="module")
 def sampled_population():
     rows = {
-        "INPO": OnlineIPO(0.3, 0.1, "uniform", "bernoulli"),
-        "EGPO": EGPO(0.3, 0.1, "bernoulli"),
+        "INPO": OnlineIPO(0.3, 0.1, "uniform", "bernoulli", 2, "unfiltered", 1),
+        "EGPO": EGPO(0.3, 0.1, "bernoulli", 1),
     }
     return {
         label: np.stack([final_gaps(method, "sampled", 2000, seed) for seed in range(24)])
@@ -140,7 +140,7 @@ def test_exact_tables_of_the_regularized_gap_cover():
     """What egpo_tabular prints and compares, at its 100 games."""
     rows = {
         "INPO": INPO(0.3, 0.1, 2, "unfiltered", "probability", None),
-        "EGPO": EGPO(0.3, 0.1, "probability"),
+        "EGPO": EGPO(0.3, 0.1, "probability", 1),
     }
     population = {
         label: final_gaps(method, "exact", 6000, regularized=True)[None]

@@ -140,8 +140,12 @@ def test_impossible_training_is_refused(changes, budget, message):
 @pytest.mark.parametrize(
     ("name", "changes", "settings", "message"),
     [
-        ("inpo", {"design": "tournament", "responses": 8}, {"face": "exact"}, "no exact update"),
-        ("iterative_dpo", {"design": "best_worst", "responses": 3}, {"face": "exact"}, "no exact"),
+        ("inpo", {"design": "best_worst", "responses": 8}, {"face": "exact"}, "outcomes"),
+        ("dno_prct", {"responses": 9, "labels": "bernoulli"}, {"face": "exact"}, "outcomes"),
+        ("dno_prct", {"labels": "probability"}, {"face": "exact"}, "one-sided"),
+        ("rlhf", {"reward": "oracle"}, {"face": "exact"}, "asks for scores"),
+        ("rlhf", {"reward_steps": None}, {}, "drawn data"),
+        ("rebel", {"labels": "score"}, {}, "with scores"),
         ("sppo", {"normalizer": "exact"}, {}, "unknown to a sampled loss"),
         ("nash_md", {"step_size": "harmonic"}, {}, "schedules"),
         ("egpo", {}, {"learning_rate": None, "model": TabularMLP(2, 4)}, "has no such rate"),
@@ -150,9 +154,9 @@ def test_impossible_training_is_refused(changes, budget, message):
         ("inpo", {"gradient_steps": None}, {"face": "expected", "model": TabularMLP(2, 4)}, "free"),
         (
             "inpo",
-            {"design": "best_worst", "responses": 3},
+            {"design": "best_worst", "responses": 8},
             {"face": "expected"},
-            "cannot enumerate",
+            "outcomes",
         ),
         ("iterative_dpo", {"design": "best_worst", "labels": "score"}, {}, "with scores"),
     ],

@@ -63,7 +63,7 @@ def growth(sizes: list[tuple[int, int]]) -> None:
     """A line a size: time of an update, and its ratio to the first size."""
     algorithms: dict[str, Algorithm] = {
         "INPO": INPO(0.3, 0.1, 2, "unfiltered", "probability", None),
-        "EGPO": EGPO(0.3, 0.1, "probability"),
+        "EGPO": EGPO(0.3, 0.1, "probability", 1),
     }
     base = {name: seconds_an_update(each, *sizes[0]) for name, each in algorithms.items()}
     for games, actions in sizes:

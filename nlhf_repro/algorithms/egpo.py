@@ -15,7 +15,7 @@ from nlhf_repro.interfaces import (
     Responder,
     Tie,
 )
-from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
+from nlhf_repro.phases import require_opponents, uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     check_step,
     mirror_step,
@@ -34,7 +34,7 @@ class EGPO:
     const, and log pi_{t+1} is the same with P(y > pi_{t+1/2}); alpha = `step_size` (the paper's
     eta), tau = `regularization` (its beta). Loss of either half, of which it is one gradient step:
     E over pairs of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2,
-    y'' from pi_t, then from pi_{t+1/2}.
+    y'' from pi_t, then from pi_{t+1/2}; a uniform pair meets `opponents` fresh responses y''.
 
     Guarantee: the last iterate converges linearly to the regularized Nash. KL(pi*, pi_T) <=
     (1 - alpha tau)^T KL(pi*, ref) held in every game tried; the theorem's text was not available.
@@ -47,10 +47,12 @@ class EGPO:
     step_size: float
     regularization: float
     labels: Literal["probability", "bernoulli"]
+    opponents: int
 
     def __post_init__(self) -> None:
         check_step("EGPO", self.step_size, self.regularization)
         require_regularization("EGPO", self.regularization, "its loss divides by it")
+        require_opponents("EGPO", self.opponents)
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -87,7 +89,11 @@ class EGPO:
         """Two halves, each with fresh pairs and fresh opponents, both from the present policy."""
         for opponent, produces in (("current", "half_step"), ("half_step", "current")):
             yield from uniform_pair_step(
-                Responder({opponent: 1.0}), produces, self.regularization, self.labels
+                Responder({opponent: 1.0}),
+                produces,
+                self.regularization,
+                self.labels,
+                self.opponents,
             )
 
     def learning_rate(self, actions: int, update: int) -> float | None:

@@ -15,7 +15,7 @@ from nlhf_repro.interfaces import (
     Responder,
     Tie,
 )
-from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
+from nlhf_repro.phases import require_opponents, uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     StepSize,
     check_step,
@@ -37,11 +37,15 @@ class NashMD:
     const, mixture = pi_t^(1 - w) ref^w, alpha = `step_size`, tau = `regularization`; w = alpha tau
     where `mixture_weight` is null, as in the paper. Loss, of which the update is one gradient step:
     E over pairs of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2,
-    y'' from the mixture (the form of the EGPO simulations, arXiv:2503.08942).
+    y'' from the mixture (the form of the EGPO simulations, arXiv:2503.08942); a uniform pair meets
+    `opponents` fresh responses y''.
 
     Guarantee (Theorem 1): `step_size: harmonic` gives KL(pi*, pi_{T+1}) <= 8 / (tau^2 (T + 1)). A
     constant step converges to the point whose opponent is its own mixture, near the regularized
     Nash, not at it.
+
+    Improvement: at the reference the mixture is the reference, and the first update tilts it by
+    P(y > ref), which never lowers its mean, so P(pi_1 > ref) >= 1/2.
 
     Departures: the sampled face is a regression with uniform pairs, not the paper's policy gradient
     (nash_md_pg). Uniform responses exist only where responses can be enumerated.
@@ -51,10 +55,12 @@ class NashMD:
     regularization: float
     mixture_weight: float | None
     labels: Literal["probability", "bernoulli"]
+    opponents: int
 
     def __post_init__(self) -> None:
         check_step("Nash-MD", self.step_size, self.regularization)
         require_regularization("Nash-MD", self.regularization, "its loss divides by it")
+        require_opponents("Nash-MD", self.opponents)
         if self.mixture_weight is not None and not 0 <= self.mixture_weight <= 1:
             raise ImpossibleSettingError(
                 f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD is outside [0, 1]: "
@@ -104,7 +110,9 @@ class NashMD:
         """Uniform pairs against a response of the mixture, then one gradient step."""
         share = self.mixture_share(iteration)
         mixture = Responder({"current": 1.0 - share, "reference": share})
-        yield from uniform_pair_step(mixture, "current", self.regularization, self.labels)
+        yield from uniform_pair_step(
+            mixture, "current", self.regularization, self.labels, self.opponents
+        )
 
     def learning_rate(self, actions: int, update: int) -> float | None:
         """Of the step at this update."""

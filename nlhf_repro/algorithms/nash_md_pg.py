@@ -18,6 +18,7 @@ from nlhf_repro.interfaces import (
     Tie,
 )
 from nlhf_repro.losses import PolicyGradient
+from nlhf_repro.phases import require_opponents
 from nlhf_repro.updates import (
     check_step,
     geometric_mixture,
@@ -34,12 +35,15 @@ class NashMDPG:
 
     Estimator: grad log pi(y) (P(y > y') - baseline - tau log pi(y) / ref(y)), y from pi, y' from
     pi^(1 - w) ref^w without gradient; w = `mixture_weight` (0: self-play, 1: best response to the
-    reference), tau = `regularization`.
+    reference), tau = `regularization`; P(y > y') is the mean over `opponents` fresh y'.
     Update: theta+ = theta + alpha N pi (A - pi.A), A = P(y > mixture) - tau log pi / ref, alpha =
     `step_size`, N the number of actions, so that at a uniform policy the step is that of Nash-MD.
 
     Guarantee: none for the gradient form; its fixed point is the regularized best response to its
     own mixture.
+
+    Improvement: at the reference the mixture is the reference, and log pi_1 / ref has everywhere
+    the sign of P(y > ref) - 1/2, up to a constant, so E_{pi_1}[P(y > ref)] >= 1/2.
 
     Departures: the mixture is of whole responses, as in the theory; the paper's language models mix
     token by token.
@@ -50,9 +54,11 @@ class NashMDPG:
     mixture_weight: float
     baseline: float
     labels: Literal["probability", "bernoulli"]
+    opponents: int
 
     def __post_init__(self) -> None:
         check_step("Nash-MD-PG", self.step_size, self.regularization)
+        require_opponents("Nash-MD-PG", self.opponents)
         if not 0 <= self.mixture_weight <= 1:
             raise ImpossibleSettingError(
                 f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD-PG is outside "
@@ -95,7 +101,7 @@ class NashMDPG:
         return ExactState(logits, policy, state.updates + 1)
 
     def phases(self, iteration: int) -> Iterator[Phase]:
-        """One response against one of the mixture, then one gradient step."""
+        """One response against `opponents` of the mixture, then one gradient step."""
         share = self.mixture_weight
         yield Collect(
             "responses",
@@ -104,7 +110,7 @@ class NashMDPG:
             "against",
             self.labels,
             opponent=(Responder({"current": 1.0 - share, "reference": share}),),
-            opponents=1,
+            opponents=self.opponents,
         )
         yield Fit(
             data="responses",

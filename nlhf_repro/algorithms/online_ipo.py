@@ -6,9 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, final
 
-from nlhf_repro.interfaces import Collect, ExactState, Fit, FixedPoint, Game, Phase, Responder, Tie
+from nlhf_repro.interfaces import (
+    Collect,
+    ExactState,
+    Fit,
+    FixedPoint,
+    Game,
+    ImpossibleSettingError,
+    Phase,
+    Responder,
+    Tie,
+)
 from nlhf_repro.losses import SquaredPair
-from nlhf_repro.phases import uniform_pair_learning_rate, uniform_pair_step
+from nlhf_repro.phases import require_opponents, uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     check_step,
     mirror_step,
@@ -35,6 +45,12 @@ class OnlineIPO:
     Guarantee (abstract): its self-play stationary point is the regularized Nash equilibrium. No
     rate is known to us for constant steps, and large ones cycle.
 
+    Improvement: at the reference log pi_1 / ref has everywhere the sign of P(y > ref) - 1/2, up to
+    a constant, in both forms, so E_{pi_1}[P(y > ref)] >= 1/2.
+
+    `responses` and `design` belong to `form: on_policy` (all pairs of K responses in place of one
+    pair), `opponents`, the fresh responses a uniform pair meets, to `form: uniform`.
+
     Departures: the paper's body was not available; the forms follow ONPO's restatement
     (arXiv:2502.16852) and the EGPO simulations. `labels: probability` in place of a draw has the
     same expected gradient.
@@ -44,10 +60,29 @@ class OnlineIPO:
     regularization: float
     form: Literal["on_policy", "uniform"]
     labels: Literal["probability", "bernoulli"]
+    responses: int
+    design: Literal["unfiltered", "all_pairs"]
+    opponents: int
 
     def __post_init__(self) -> None:
         check_step("online IPO", self.step_size, self.regularization)
         require_regularization("online IPO", self.regularization, "its loss divides by it")
+        require_opponents("online IPO", self.opponents)
+        if self.responses < 2 or (self.design == "unfiltered" and self.responses != 2):
+            raise ImpossibleSettingError(
+                f"algorithm.responses = {self.responses} does not fit algorithm.design = "
+                f"{self.design}: unfiltered takes 2 and all_pairs at least 2."
+            )
+        if self.form == "uniform" and self.design != "unfiltered":
+            raise ImpossibleSettingError(
+                "algorithm.design = all_pairs belongs to algorithm.form = on_policy: set "
+                "algorithm.opponents to compare more in form uniform."
+            )
+        if self.form == "on_policy" and self.opponents != 1:
+            raise ImpossibleSettingError(
+                f"algorithm.opponents = {self.opponents} belongs to algorithm.form = uniform: set "
+                "algorithm.design=all_pairs and algorithm.responses to compare more in on_policy."
+            )
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -86,9 +121,11 @@ class OnlineIPO:
         """Pairs from the current policy (or uniform against it), then one gradient step."""
         current = Responder({"current": 1.0})
         if self.form == "uniform":
-            yield from uniform_pair_step(current, "current", self.regularization, self.labels)
+            yield from uniform_pair_step(
+                current, "current", self.regularization, self.labels, self.opponents
+            )
             return
-        yield Collect("pairs", current, 2, "unfiltered", self.labels)
+        yield Collect("pairs", current, self.responses, self.design, self.labels)
         yield Fit(
             data="pairs",
             start="current",

@@ -39,6 +39,9 @@ class SPPO:
     Guarantee: with alpha of order 1 / sqrt(T) the average iterate's duality gap is O(1 / sqrt(T))
     (Theorem 4.1, exact normalizer). The last iterate cycles on cyclic games.
 
+    Improvement: the first update tilts the reference by a rising function of P(y > ref) (either
+    normalizer), which never lowers its mean, so P(pi_1 > ref) >= 1/2.
+
     `responses` K counts the opponents of a response besides itself, so K + 1 responses are drawn
     and K (K + 1) / 2 comparisons asked; K = 1 is Eq. 4.12. `self_comparison: true` is the released
     code: K responses, the win rate includes the response against itself at 1/2, and K = 1 cannot

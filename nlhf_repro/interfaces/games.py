@@ -16,6 +16,7 @@ FixedPoint = Literal[
     "mixture_point",
     "best_response_to_reference",
     "bradley_terry_optimum",
+    "population_minimiser",  # of a loss whose data do not depend on the policy: one update away
     "start",
     "none",
 ]

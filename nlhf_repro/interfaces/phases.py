@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import torch
 
-LabelKind = Literal["probability", "bernoulli", "score"]
+LabelKind = Literal["probability", "bernoulli", "score", "none"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Collect:
       against      K = 2 (pairs) or 1 (points): each response meets `opponents` fresh responses of
                    every `opponent`; a pair's margin is the difference of the two win rates.
     With `labels: score` the oracle scores the K responses instead: a pair's margin is the
-    difference of scores, a single response's value its score, and no comparison is asked.
+    difference of scores, a single response's value its score, and no comparison is asked. With
+    `labels: none` (win_rate only) nothing is asked: every value is 0, and the anchors of the Fit
+    carry the reward.
     """
 
     into: str

@@ -32,10 +32,11 @@ from nlhf_repro.pipeline.comparisons import (
     iteration_comparisons,
     scored,
     tournament,
-    win_matrix,
+    win_counts,
     win_rates,
 )
 from nlhf_repro.seeds import Generators
+from nlhf_repro.selection import selected_law
 
 Slots = Mapping[str, Snapshot]
 
@@ -100,6 +101,8 @@ class SamplingCollector:
         if phase.labels == "score":
             scores = self.oracle.score(self.prompts(groups)[..., None], responses)
             data = scored(phase, responses, scores)
+        elif phase.labels == "none":
+            data = scored(phase, responses, torch.zeros(responses.shape, dtype=torch.float64))
         elif phase.design == "against":
             opponents = [
                 self._sample(opponent, slots, groups, phase.opponents, self._opponents)
@@ -118,7 +121,7 @@ class SamplingCollector:
         if phase.design == "tournament":
             return tournament(responses, ask)
         if phase.design == "best_worst":
-            return best_worst(responses, win_matrix(responses, ask).sum(dim=-1))
+            return best_worst(responses, win_counts(responses, ask))
         return all_pairs(responses, ask)
 
     def _sample(
@@ -166,10 +169,7 @@ class SamplingCollector:
 @final
 @dataclass
 class EnumeratingCollector:
-    """The expectation over responses and answers: every response or pair with its probability.
-
-    Exists for the designs whose items are independent draws of the candidate.
-    """
+    """The expectation over responses and answers: every response or pair with its probability."""
 
     policy: TabularPolicy
     game: Game  # as the oracle answers
@@ -189,6 +189,8 @@ class EnumeratingCollector:
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """All actions or all ordered pairs, with their probability as weight."""
         candidate = self._probabilities(phase.candidate, slots)
+        if phase.design in ("best_worst", "tournament"):
+            return self._selected(phase, candidate)
         value = self._values(phase, candidate, slots)
         games, actions = candidate.shape
         if phase.design == "win_rate" or phase.responses == 1:
@@ -200,19 +202,37 @@ class EnumeratingCollector:
         weight = candidate[:, first] * candidate[:, second]
         return PairData(first.expand(games, -1), second.expand(games, -1), margin, weight)
 
+    def _selected(self, phase: Collect, candidate: torch.Tensor) -> PairData:
+        """The pairs of a design that selects, labelled as preferred, with their law as weight."""
+        law = selected_law(
+            self.game, candidate.numpy(), phase.design, phase.responses, phase.labels
+        )
+        if phase.labels != "score":
+            self._count_evaluations(1)
+        games, actions = candidate.shape
+        first, second = torch.cartesian_prod(torch.arange(actions), torch.arange(actions)).T
+        weight = torch.from_numpy(law).flatten(start_dim=1)
+        margin = torch.full_like(weight, 0.5)
+        return PairData(first.expand(games, -1), second.expand(games, -1), margin, weight)
+
     def _values(self, phase: Collect, candidate: torch.Tensor, slots: Slots) -> torch.Tensor:
         """The expected label of every action, [games, actions]."""
         if phase.labels == "score":
             every = torch.arange(self.game.actions).expand(self.game.games, -1)
             return MatrixOracle(self.game).score(self.prompts(self.game.actions), every)
+        if phase.labels == "none":
+            return torch.zeros_like(candidate)
         opponents = [self._probabilities(opponent, slots) for opponent in phase.opponent]
         opponent = torch.stack(opponents).mean(dim=0) if opponents else candidate
-        evaluations = self.ledger.preference_evaluations + max(len(opponents), 1)
-        self.ledger = replace(self.ledger, preference_evaluations=evaluations)
+        self._count_evaluations(max(len(opponents), 1))
         rates = torch.matmul(self._preferences, opponent[..., None])[..., 0]
         if phase.self_comparison:
             rates = 0.5 + (rates - 0.5) * (phase.responses - 1) / phase.responses
         return rates
+
+    def _count_evaluations(self, evaluations: int) -> None:
+        total = self.ledger.preference_evaluations + evaluations
+        self.ledger = replace(self.ledger, preference_evaluations=total)
 
     def _probabilities(self, responder: Responder, slots: Slots) -> torch.Tensor:
         mixture = [(slots[name], weight) for name, weight in responder.mixture.items()]

@@ -12,6 +12,7 @@ from math import comb
 import torch
 
 from nlhf_repro.interfaces import Collect, Phase
+from nlhf_repro.selection import RANKING_DECIMALS
 
 Ask = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -42,7 +43,7 @@ def comparisons_in_group(collect: Collect) -> int:
     """Comparisons that one group of responses costs."""
     if collect.design == "against":
         return collect.responses * collect.opponents * len(collect.opponent)
-    if collect.labels == "score":
+    if collect.labels in ("score", "none"):
         return 0
     if collect.design == "tournament":
         return 11
@@ -69,6 +70,14 @@ def win_matrix(responses: torch.Tensor, ask: Ask) -> torch.Tensor:
     matrix[..., first, second] = answers
     matrix[..., second, first] = 1.0 - answers
     return matrix
+
+
+def win_counts(responses: torch.Tensor, ask: Ask) -> torch.Tensor:
+    """Wins of every response in its group, itself at 1/2, [problems, groups, K].
+
+    Rounded, so that sums of the same probabilities in another order are tied.
+    """
+    return win_matrix(responses, ask).sum(dim=-1).round(decimals=RANKING_DECIMALS)
 
 
 def scored(collect: Collect, responses: torch.Tensor, scores: torch.Tensor) -> PreferenceData:

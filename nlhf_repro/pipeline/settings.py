@@ -14,6 +14,7 @@ from nlhf_repro.interfaces import (
     Phase,
     TrainingSettings,
 )
+from nlhf_repro.selection import check_best_worst_size
 
 
 def check_settings(
@@ -36,7 +37,7 @@ def check_settings(
         return
     phases = list(algorithm.phases(0))
     _check_learning_rate(algorithm, model, settings, phases)
-    for phase in phases:
+    for phase in (*phases, *algorithm.phases(1)):
         if isinstance(phase, Collect):
             _check_collect(phase, game, settings)
         elif isinstance(phase, Fit) and phase.gradient_steps is None:
@@ -106,11 +107,13 @@ def _check_collect(phase: Collect, game: Game, settings: TrainingSettings) -> No
             "algorithm.labels = score needs an oracle with scores, and no reward explains these "
             "preferences: take oracle=bradley_terry, or labels probability or bernoulli."
         )
-    if settings.face == "expected" and phase.design in ("best_worst", "tournament"):
+    if phase.labels == "none" and phase.design != "win_rate":
         raise ImpossibleSettingError(
-            f"training.face = expected cannot enumerate algorithm.design = {phase.design}, whose "
-            "pairs are selected: use training.face=sampled or an unfiltered design."
+            f"the phase that collects {phase.into} asks for no label with design {phase.design}, "
+            "which compares: take design win_rate, or probability or bernoulli labels."
         )
+    if settings.face == "expected" and phase.design == "best_worst":
+        check_best_worst_size(game.actions, phase.responses, phase.labels)
 
 
 def _check_convergence(settings: TrainingSettings, model: Model) -> None:
