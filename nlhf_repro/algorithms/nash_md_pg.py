@@ -67,8 +67,15 @@ class NashMDPG:
 
     @property
     def fixed_point(self) -> FixedPoint:
-        """The policy that is a regularized best response to its own mixture."""
-        return "mixture_point" if self.regularization else "nash"
+        """Where the policy is a regularized best response to its own mixture.
+
+        Without regularization every full-support Nash equilibrium under self-play; a mixture with
+        the reference moves away from it.
+        """
+        if self.regularization == 0:
+            return "nash" if self.mixture_weight == 0 else "none"
+        ends: dict[float, FixedPoint] = {0: "regularized_nash", 1: "best_response_to_reference"}
+        return ends.get(self.mixture_weight, "mixture_point")
 
     @property
     def tie(self) -> Tie:
