@@ -65,7 +65,9 @@ def _scale_grid(ax: Axes, panel: Panel, scale: Literal["linear", "log", "symlog"
         ax.set_xscale("symlog", linthresh=float(smallest) if np.isfinite(smallest) else 1.0)
     else:
         ax.set_xscale(scale)
-    if len(counts) <= 9:
+    places = counts if scale == "linear" else np.log(np.maximum(np.abs(counts), 1e-300))
+    crowded = np.diff(places).min(initial=np.inf) < np.ptp(places) / 25
+    if len(counts) <= 9 and not crowded:
         ax.set_xticks(counts, [f"{count:g}" for count in counts])
         ax.xaxis.set_minor_locator(NullLocator())
 

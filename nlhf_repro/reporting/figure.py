@@ -133,6 +133,7 @@ def _legend(figure: Figure, reading: str, looks: dict[str, Look], *, grid: bool)
             loc="outside lower left",
             title=reading,
             title_fontsize=8.5,
+            fontsize=9.5,
             alignment="left",
             ncols=_legend_columns(looks, figure.get_figwidth()),
             frameon=False,
@@ -141,8 +142,8 @@ def _legend(figure: Figure, reading: str, looks: dict[str, Look], *, grid: bool)
 
 
 def _legend_columns(names: Iterable[str], inches: float) -> int:
-    """As many as fit at the longest name's width: a character takes about 0.1 inch, a line 0.8."""
-    return max(int(inches / (0.1 * max(map(len, names), default=1) + 0.8)), 1)
+    """As many as fit at the longest name's width: a character takes about 0.08 inch, a line 0.7."""
+    return max(int(inches / (0.08 * max(map(len, names), default=1) + 0.7)), 1)
 
 
 def _saved(figure: Figure, folder: Path, name: str) -> list[Path]:
