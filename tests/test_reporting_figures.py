@@ -8,7 +8,7 @@ import pytest
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import TableSpecification, draw_figures
 from nlhf_repro.reporting.curves import figure_panels
-from nlhf_repro.reporting.specification import FigureSpecification
+from nlhf_repro.reporting.figure_specification import FigureSpecification
 from nlhf_repro.uncertainty import geometric_mean
 
 UPDATES = np.array([0.0, 1.0, 10.0, 100.0])

@@ -12,7 +12,7 @@ import numpy as np
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell
 from nlhf_repro.reporting.numbers import p_value_text
-from nlhf_repro.reporting.series import Axis, axis_counts
+from nlhf_repro.reporting.series import Axis, axis_counts, own_label
 from nlhf_repro.uncertainty import holm
 
 SeedDesign = Literal["independent", "matched"]
@@ -63,7 +63,8 @@ class Primary:
     Attributes:
         column: Header of the compared column.
         against: The baseline's label; or several, of which a row meets the one with its own
-            regularization; or None for no comparison.
+            regularization; or None for no comparison. On a grid it is the label without the point,
+            and a row meets the baseline at its own point.
         seeds: The experiment's seed design, which decides the variance of a difference.
     """
 
@@ -77,6 +78,10 @@ class Primary:
         if self.against is None:
             return ()
         return (self.against,) if isinstance(self.against, str) else self.against
+
+    def is_baseline(self, row: RowRecord) -> bool:
+        """Whether other rows are compared with this one."""
+        return own_label(row) in self.baselines
 
 
 def is_complete(row: RowRecord) -> bool:
@@ -92,7 +97,7 @@ def comparison_cells(
     Raises:
         ImpossibleSettingError: a baseline is no row of the experiment.
     """
-    labels = [row.label for row in rows]
+    labels = dict.fromkeys(map(own_label, rows))
     for name in primary.baselines:
         if name not in labels:
             raise ImpossibleSettingError(
@@ -102,7 +107,7 @@ def comparison_cells(
     cells = [_comparison(row, rows, column, primary, confidence) for row in rows]
     # The family is what the table declares: what is refused or incomplete must not shrink it.
     declared = [
-        1.0 if np.isnan(cell.p_value) and row.label not in primary.baselines else cell.p_value
+        1.0 if np.isnan(cell.p_value) and not primary.is_baseline(row) else cell.p_value
         for row, cell in zip(rows, cells, strict=True)
     ]
     adjusted = holm(declared)
@@ -116,7 +121,7 @@ def _comparison(
     primary: Primary,
     confidence: float,
 ) -> Cell:
-    if row.label in primary.baselines:
+    if primary.is_baseline(row):
         return Cell("baseline")
     try:
         baseline = _baseline(row, rows, column, primary)
@@ -129,7 +134,8 @@ def _comparison(
 def _baseline(
     row: RowRecord, rows: Sequence[RowRecord], column: ComparableColumn, primary: Primary
 ) -> RowRecord:
-    candidates = [other for other in rows if other.label in primary.baselines]
+    baselines = [other for other in rows if primary.is_baseline(other)]
+    candidates = [other for other in baselines if other.grid_point == row.grid_point]
     if len(candidates) > 1 or not column.across_regularization:
         same = [other for other in candidates if other.regularization == row.regularization]
         if not same:

@@ -1,4 +1,4 @@
-"""What a learning-curve figure shows, computed before anything is drawn."""
+"""What a figure shows, computed before anything is drawn."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.columns.bound import LARGEST_LOG_RATIO
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import is_complete
-from nlhf_repro.reporting.series import axis_counts, collapse_exact, series
-from nlhf_repro.reporting.specification import FigureSpecification
-from nlhf_repro.uncertainty import GapsRefusedError, geometric_mean
+from nlhf_repro.reporting.figure_specification import (
+    FigureSpecification,
+    GridFigureSpecification,
+)
+from nlhf_repro.reporting.series import axis_counts, collapse_exact, own_label, series
+from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One row's learning curve.
+    """One row's learning curve, or one label's values over the points of a grid.
 
-    `middle` is the geometric mean over seeds and games of the values clipped to the floor; `lower`
-    and `upper` are its t interval, NaN where the logarithm is refused or one game is all there is.
-    `quartiles` are those of the single runs.
+    `middle` is the geometric mean over seeds and games of the values clipped to the floor (over a
+    grid and without a floor, the arithmetic mean); `lower` and `upper` are its t interval, NaN
+    where the logarithm is refused or one game is all there is. `quartiles` are those of the single
+    runs.
     """
 
     name: str
-    counts: Array  # [points]
+    counts: Array  # [points], of the horizontal axis
     middle: Array  # [points]
     lower: Array  # [points]
     upper: Array  # [points]
@@ -48,36 +52,54 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes; `left_out` says which rows are not drawn and why."""
+    """One set of axes; `left_out` says which rows are not drawn and why.
+
+    `logarithmic` is the vertical axis.
+    """
 
     title: str
     curves: tuple[Curve, ...]
     lines: tuple[Line, ...]
     floor: float
     left_out: tuple[str, ...]
+    logarithmic: bool
+
+
+AnyFigure = FigureSpecification | GridFigureSpecification
 
 
 def figure_panels(
-    rows: Sequence[RowRecord], specification: FigureSpecification, confidence: float
+    rows: Sequence[RowRecord], specification: AnyFigure, confidence: float
 ) -> list[Panel]:
-    """The panels of a figure, from left to right: regularizations from large to small."""
+    """The panels of a figure, from left to right: regularizations from large to small.
+
+    Raises:
+        ImpossibleSettingError: a figure over a grid that the experiment does not have.
+    """
     shown = [collapse_exact(row) for row in rows]
-    if specification.panels != "regularization":
-        title = specification.panels == "iterate"
+    if isinstance(specification, GridFigureSpecification):
         return [
-            _panel(shown, specification, iterate, f"{iterate} iterate" if title else "", confidence)
-            for iterate in specification.iterates
+            grid_panel(members, specification, iterate, title, confidence)
+            for title, iterate, members in _divided(shown, specification)
         ]
     return [
-        _panel(
-            [row for row in shown if row.regularization == regularization],
-            specification,
-            specification.iterates[0],
-            f"τ = {regularization:g}",
-            confidence,
-        )
-        for regularization in sorted({row.regularization for row in shown}, reverse=True)
+        _panel(members, specification, iterate, title, confidence)
+        for title, iterate, members in _divided(shown, specification)
     ]
+
+
+def _divided(
+    rows: Sequence[RowRecord], specification: AnyFigure
+) -> Iterator[tuple[str, str, list[RowRecord]]]:
+    """(title, iterate, rows) of every panel."""
+    if specification.panels != "regularization":
+        for iterate in specification.iterates:
+            title = f"{iterate} iterate" if specification.panels == "iterate" else ""
+            yield title, iterate, list(rows)
+        return
+    for regularization in sorted({row.regularization for row in rows}, reverse=True):
+        members = [row for row in rows if row.regularization == regularization]
+        yield f"τ = {regularization:g}", specification.iterates[0], members
 
 
 def _panel(
@@ -104,21 +126,100 @@ def _panel(
         lines=(*constant, *_bounds(rows, specification)),
         floor=max(floors, default=0.0),
         left_out=tuple(left_out),
+        logarithmic=True,
     )
 
 
-def _name(row: RowRecord, specification: FigureSpecification) -> str:
+def grid_panel(
+    rows: Sequence[RowRecord],
+    specification: GridFigureSpecification,
+    iterate: str,
+    title: str,
+    confidence: float,
+) -> Panel:
+    """A curve for every label, from its points where all seeds have finished."""
+    if any(row.grid_point is None for row in rows):
+        raise ImpossibleSettingError(
+            f"Figure '{specification.name}' has axis: grid, and the experiment has no grid: "
+            "declare one, or choose another axis."
+        )
+    floor = max((row.floors.get(specification.benchmark, 0.0) for row in rows), default=0.0)
+    points: dict[str, list[tuple[float, Array]]] = {}
+    left_out = []
+    for row in sorted(rows, key=lambda row: float(row.grid_point or 0)):
+        try:
+            summary = _final(row, specification, iterate, floor, confidence)
+        except RefusedCell as refusal:
+            left_out.append(f"{row.label}: {refusal}")
+            continue
+        points.setdefault(_name(row, specification), []).append(
+            (float(row.grid_point or 0), summary)
+        )
+    names = dict.fromkeys(_name(row, specification) for row in rows)
+    return Panel(
+        title=title,
+        curves=tuple(_grid_curve(name, points[name]) for name in names if name in points),
+        lines=tuple(
+            Line(name, np.array(sorted(line)), np.array([line[x] for x in sorted(line)]))
+            for name, line in specification.lines.items()
+        ),
+        floor=floor,
+        left_out=tuple(left_out),
+        logarithmic=floor > 0,
+    )
+
+
+def _final(
+    row: RowRecord,
+    specification: GridFigureSpecification,
+    iterate: str,
+    floor: float,
+    confidence: float,
+) -> Array:
+    """Middle, lower, upper, the two quartiles and the number of runs at the end of training."""
+    values = _finished(row, specification.benchmark, iterate)[..., -1]
+    if floor > 0:
+        logs = np.log(np.maximum(values, floor))
+        low, high = _band(values, floor, row, confidence)
+        quartiles = np.exp(np.quantile(logs, (0.25, 0.75)))
+        return np.array([np.exp(logs.mean()), low, high, *quartiles, values.size])
+    mean = estimate(values, row.deterministic, confidence, games_share_nothing(row))
+    quartiles = np.quantile(values, (0.25, 0.75))
+    return np.array([mean.estimate, mean.lower, mean.upper, *quartiles, values.size])
+
+
+def _grid_curve(name: str, points: Sequence[tuple[float, Array]]) -> Curve:
+    middle, lower, upper, first, third, runs = np.array([summary for _, summary in points]).T
+    return Curve(
+        name=name,
+        counts=np.array([point for point, _ in points]),
+        middle=middle,
+        lower=lower,
+        upper=upper,
+        quartiles=np.array([first, third]),
+        runs=int(runs.max()),
+    )
+
+
+def _name(row: RowRecord, specification: AnyFigure) -> str:
+    grid = isinstance(specification, GridFigureSpecification)
+    label = own_label(row) if grid else row.label
     if specification.panels != "regularization":
-        return row.label
-    return row.label.removesuffix(f", tau {row.regularization:g}")
+        return label
+    return label.removesuffix(f", tau {row.regularization:g}")
+
+
+def _finished(row: RowRecord, benchmark: str, iterate: str) -> Array:
+    """The values of a row whose declared seeds have all finished."""
+    if not is_complete(row):
+        raise RefusedCell("failed" if row.failed else "seeds missing")
+    return series(row, benchmark, iterate)
 
 
 def _curve(
     row: RowRecord, name: str, specification: FigureSpecification, iterate: str, confidence: float
 ) -> Curve:
-    if not is_complete(row):
-        raise RefusedCell("failed" if row.failed else "seeds missing")
-    values = series(row, specification.benchmark, iterate)
+    values = _finished(row, specification.benchmark, iterate)
     floor = row.floors.get(specification.benchmark, 0.0)
     clipped = np.maximum(values, floor) if floor > 0 else np.where(values > 0, values, nan)
     logs = np.log(clipped)

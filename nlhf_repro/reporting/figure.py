@@ -1,35 +1,31 @@
-"""Learning curves as PNG and SVG; the same records give the same bytes."""
+"""Figures as PNG and SVG; the same records give the same bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nlhf_repro.interfaces import RowRecord
-from nlhf_repro.reporting.curves import Curve, Line, Panel, figure_panels
+from nlhf_repro.reporting.axes import INK, Look, draw_panel
+from nlhf_repro.reporting.curves import AnyFigure, Panel, figure_panels
+from nlhf_repro.reporting.figure_specification import GridFigureSpecification
 from nlhf_repro.reporting.series import axis_label
-from nlhf_repro.reporting.specification import FigureSpecification, TableSpecification
+from nlhf_repro.reporting.specification import TableSpecification
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Look(TypedDict):
-    """How one name is drawn in every panel."""
-
-    color: str
-    linestyle: Literal["-", "--", "-."]
 
 
 # Okabe and Ito's palette, without the yellow that is too light for a line.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Literal["-", "--", "-."], ...] = ("-", "--", "-.")
-INK = "#555555"
+DASHES = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PANEL_INCHES = (4.3, 3.9)
+LEGEND_LINE_INCHES = 0.21
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11.0,
@@ -57,137 +53,97 @@ def draw_figures(
 
 
 def _draw(
-    panels: Sequence[Panel], specification: FigureSpecification, confidence: float, folder: Path
+    panels: Sequence[Panel], specification: AnyFigure, confidence: float, folder: Path
 ) -> list[Path]:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": "agg"}):
-        width, height = PANEL_INCHES
-        figure = Figure(figsize=(width * max(len(panels), 1.6), height + 0.9), layout="constrained")
+        looks = _looks(panels)
+        width, height = PANEL_INCHES[0] * max(len(panels), 1.6), PANEL_INCHES[1]
+        height += 0.5 + LEGEND_LINE_INCHES * ceil(len(looks) / _legend_columns(looks, width))
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        looks = _looks(panels)
         for index, (panel, ax) in enumerate(zip(panels, axes, strict=True)):
-            _draw_panel(ax, panel, looks)
-            ax.set_xlabel(axis_label(specification.axis))
+            draw_panel(ax, panel, looks, specification)
+            ax.set_xlabel(_horizontal(specification))
             if index == 0:
                 ax.set_ylabel(specification.label)
         figure.suptitle(specification.title, x=0.01, ha="left", fontsize=13, weight="bold")
-        _legend(figure, panels, looks, confidence)
+        _legend(
+            figure,
+            _reading(panels, specification, confidence),
+            looks,
+            grid=isinstance(specification, GridFigureSpecification),
+        )
         return _saved(figure, folder, specification.name)
 
 
 def _looks(panels: Sequence[Panel]) -> dict[str, Look]:
-    """One color and dash for each name, the same in all panels."""
+    """One color, dash and marker for each name, the same in all panels."""
     names = dict.fromkeys(curve.name for panel in panels for curve in panel.curves)
     return {
         name: {
             "color": COLORS[index % len(COLORS)],
             "linestyle": DASHES[index // len(COLORS) % len(DASHES)],
+            "marker": MARKERS[(index + index // len(COLORS)) % len(MARKERS)],
         }
         for index, name in enumerate(names)
     }
 
 
-def _draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look]) -> None:
-    ax.set_title(panel.title, loc="left")
-    ax.set_yscale("log")
-    ax.grid(True, color="#E6E6E6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    for curve in panel.curves:
-        _draw_curve(ax, curve, looks[curve.name])
-    counts = np.concatenate([curve.counts for curve in panel.curves] or [np.ones(1)])
-    positive = counts[counts > 0]
-    if positive.size and positive.max() > positive.min():
-        # Zero has no logarithm: it stands at the left end, a linear step before the first count.
-        ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.35)
-        ax.set_xlim(0 if counts.min() == 0 else positive.min(), positive.max() * 1.02)
-    for line in panel.lines:
-        _draw_line(ax, line)
-    if panel.floor > 0 and panel.curves:
-        _draw_floor(ax, panel)
-    if panel.left_out:
-        text = "not drawn\n" + "\n".join(panel.left_out)
-        ax.text(0.03, 0.08, text, transform=ax.transAxes, fontsize=9, color=INK)
+def _horizontal(specification: AnyFigure) -> str:
+    if isinstance(specification, GridFigureSpecification):
+        return specification.grid_label
+    return axis_label(specification.axis)
 
 
-def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
-    color = look["color"]
-    if curve.counts[0] == curve.counts[-1]:
-        # A row that spends nothing on this axis, such as a fixed policy, is a level.
-        ax.axhline(float(curve.middle[-1]), linewidth=1.8, zorder=3, **look)
-        return
-    ax.plot(curve.counts, curve.middle, linewidth=1.8, zorder=3, **look)
-    ax.fill_between(curve.counts, curve.lower, curve.upper, color=color, alpha=0.2, linewidth=0)
-    if curve.runs > 1:
-        for quartile in curve.quartiles:
-            ax.plot(curve.counts, quartile, color=color, linewidth=0.6, alpha=0.35, zorder=2)
+def _reading(panels: Sequence[Panel], specification: AnyFigure, confidence: float) -> str:
+    """What the lines and bands are."""
+    grid = isinstance(specification, GridFigureSpecification)
+    mean = "geometric" if all(panel.logarithmic for panel in panels) else "arithmetic"
+    line = f"{'point' if grid else 'line'}: {mean} mean of the runs"
+    if not any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
+        return f"{line}; no interval is estimable"
+    band = f"{'bar' if grid else 'band'}: {confidence:.0%} t interval, games as clusters"
+    return f"{line}; {band}" if grid else f"{line}; {band}; thin lines: quartiles"
 
 
-def _draw_line(ax: Axes, line: Line) -> None:
-    if line.counts.size:
-        ax.plot(line.counts, line.heights, color=INK, linestyle="--", linewidth=1.1)
-        place = (float(line.counts[0]), float(line.heights[0]))
-    else:
-        ax.axhline(float(line.heights[0]), color=INK, linestyle="--", linewidth=1.1)
-        place = (ax.get_xlim()[0], float(line.heights[0]))
-    ax.annotate(
-        line.name, place, (4, 3), textcoords="offset points", fontsize=9, color=INK, va="bottom"
-    )
-
-
-def _draw_floor(ax: Axes, panel: Panel) -> None:
-    """The floor, where a curve comes within two decades of it."""
-    lowest = min(float(np.nanmin(curve.quartiles)) for curve in panel.curves)
-    if lowest > 100 * panel.floor:
-        return
-    ax.axhline(panel.floor, color=INK, linestyle=":", linewidth=1.0)
-    place = (ax.get_xlim()[0], panel.floor)
-    ax.annotate(
-        "numerical floor: lower values count as it",
-        place,
-        (4, -3),
-        textcoords="offset points",
-        fontsize=9,
-        color=INK,
-        va="top",
-    )
-    ax.set_ylim(bottom=panel.floor / 30)
-
-
-def _legend(
-    figure: Figure,
-    panels: Sequence[Panel],
-    looks: dict[str, Look],
-    confidence: float,
-) -> None:
-    """One legend for all panels, and what the lines and bands are."""
+def _legend(figure: Figure, reading: str, looks: dict[str, Look], *, grid: bool) -> None:
+    """One legend for all panels, and how to read them."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], linewidth=2.4, label=name, **look) for name, look in looks.items()]
-    if any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
-        band = f"band: {confidence:.0%} t interval, games as clusters"
-        reading = f"line: geometric mean of the runs; {band}; thin lines: quartiles"
-    else:
-        reading = "line: geometric mean of the runs; no interval is estimable"
+    handles = [
+        Line2D(
+            [],
+            [],
+            linewidth=2.0,
+            label=name,
+            color=look["color"],
+            linestyle=look["linestyle"],
+            marker=look["marker"] if grid else None,
+        )
+        for name, look in looks.items()
+    ]
     if handles:
         figure.legend(
             handles=handles,
             loc="outside lower left",
             title=reading,
             title_fontsize=8.5,
+            fontsize=9.5,
             alignment="left",
             ncols=_legend_columns(looks, figure.get_figwidth()),
             frameon=False,
-            handlelength=1.8,
+            handlelength=2.6,
         )
 
 
 def _legend_columns(names: Iterable[str], inches: float) -> int:
-    """As many as fit at the longest name's width: a character takes about 0.1 inch, a line 0.7."""
-    return max(int(inches / (0.1 * max(map(len, names)) + 0.7)), 1)
+    """As many as fit at the longest name's width: a character takes about 0.08 inch, a line 0.7."""
+    return max(int(inches / (0.08 * max(map(len, names), default=1) + 0.7)), 1)
 
 
 def _saved(figure: Figure, folder: Path, name: str) -> list[Path]:

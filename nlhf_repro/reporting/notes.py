@@ -8,7 +8,7 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
-from nlhf_repro.reporting.series import Axis, axis_label
+from nlhf_repro.reporting.series import Axis, axis_label, own_label, point_label
 from nlhf_repro.reporting.specification import TableSpecification
 
 
@@ -52,11 +52,13 @@ def _comparison_notes(
     primary, column = specification.primary, specification.compared
     if primary is None or column is None or not primary.baselines:
         return
+    compared = sum(not primary.is_baseline(row) for row in rows)
+    point = " at the same point" if any(row.grid_point is not None for row in rows) else ""
     same = "" if column.across_regularization else " of the same regularization"
     yield (
-        f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}: "
+        f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}{point}: "
         f"{'; '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p "
-        f"adjusted by Holm over the {len(rows) - len(primary.baselines)} comparisons that the "
+        f"adjusted by Holm over the {compared} comparisons that the "
         f"table declares, refused ones counted as p = 1; {primary.seeds} seeds."
     )
     axes: tuple[Axis, ...] = ("updates", "comparisons", "preference_evaluations")
@@ -105,16 +107,27 @@ def _cell_notes(table: Table) -> Iterator[str]:
 
 
 def _variant_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
-    """The settings in force: those that all rows share once, then each row's own."""
-    if not rows:
-        return
-    shared = set.intersection(*(set(row.variants.items()) for row in rows))
-    if shared:
-        yield f"Variants of all rows: {_settings(shared)}."
-    for row in rows:
-        own = set(row.variants.items()) - shared
+    """The settings in force, each said once: of all rows, a label, a point, then a single row."""
+    said: dict[str, set[tuple[str, str]]] = {row.label: set() for row in rows}
+    for group, members in _variant_groups(rows).items():
+        own = set.intersection(*(set(row.variants.items()) - said[row.label] for row in members))
+        for row in members:
+            said[row.label] |= own
         if own:
-            yield f"Variants of {row.label}: {_settings(own)}."
+            yield f"Variants of {group}: {_settings(own)}."
+
+
+def _variant_groups(rows: Sequence[RowRecord]) -> dict[str, list[RowRecord]]:
+    """Rows that may share settings, under the words for them, the largest groups first."""
+    groups: dict[str, list[RowRecord]] = {"all rows": list(rows)} if rows else {}
+    on_grid = [row for row in rows if point_label(row)]
+    for row in on_grid:
+        groups.setdefault(own_label(row), []).append(row)
+    for row in on_grid:
+        groups.setdefault(point_label(row), []).append(row)
+    for row in rows:
+        groups.setdefault(row.label, [row])
+    return groups
 
 
 def _settings(variants: set[tuple[str, str]]) -> str:

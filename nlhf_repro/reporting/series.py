@@ -15,6 +15,16 @@ Axis = Literal["updates", "comparisons", "preference_evaluations"]
 At = Literal["last"] | dict[Axis | Literal["share"], float]
 
 
+def own_label(row: RowRecord) -> str:
+    """The row's label without the point of the experiment's grid."""
+    return row.base or row.label
+
+
+def point_label(row: RowRecord) -> str:
+    """The point of the experiment's grid in words, as "epsilon 0.1"; empty without a grid."""
+    return row.label.removeprefix(own_label(row)).removeprefix(", ")
+
+
 def axis_label(axis: Axis) -> str:
     """The axis in words; the ledger counts per training problem."""
     return {

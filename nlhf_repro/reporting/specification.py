@@ -13,7 +13,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.reporting.comparison import Column, ComparableColumn, Primary
-from nlhf_repro.reporting.series import Axis
+from nlhf_repro.reporting.figure_specification import (
+    FigureSpecification,
+    GridFigureSpecification,
+)
 
 T = TypeVar("T")
 
@@ -22,56 +25,21 @@ COMPARISON = "comparison"
 
 
 @dataclass(frozen=True)
-class FigureSpecification:
-    """One figure of learning curves, a geometric mean and its band for every row.
-
-    Attributes:
-        name: Of the files; lower case.
-        title: Above the figure.
-        benchmark: On the vertical axis, log scale.
-        label: The vertical axis in words.
-        iterates: A panel each where panels is `iterate`, else one.
-        axis: The horizontal axis.
-        panels: A panel for each regularization, for each iterate, or one for all rows. An ending
-            of a row's label that repeats the panel's regularization, as ", tau 0.1", is not drawn.
-        lines: Horizontal dashed lines, label to height.
-        bounds: Theorem bounds to draw as dashed curves over updates.
-    """
-
-    name: str
-    title: str
-    benchmark: str
-    label: str
-    iterates: tuple[str, ...]
-    axis: Axis
-    panels: Literal["regularization", "iterate", "none"]
-    lines: dict[str, float]
-    bounds: tuple[Literal["inpo_last_iterate_kl"], ...]
-
-    def __post_init__(self) -> None:
-        """Refuse settings that contradict one another."""
-        if not self.iterates or (len(self.iterates) > 1 and self.panels != "iterate"):
-            raise ImpossibleSettingError(
-                f"Figure '{self.name}' has {len(self.iterates)} iterates with panels: "
-                f"{self.panels}: name one iterate, or set panels to iterate."
-            )
-        if self.bounds and self.axis != "updates":
-            raise ImpossibleSettingError(
-                f"Figure '{self.name}' draws bounds over {self.axis}: they are stated over "
-                "updates, so set axis to updates."
-            )
-
-
-@dataclass(frozen=True)
 class TableSpecification:
-    """What a table prints. `level` is the confidence of every interval, in (0, 1)."""
+    """What a table prints.
+
+    `level` is the confidence of every interval, in (0, 1). `grid_points` says where the points of
+    the experiment's grid stand: a line for every row and point, or a line for every row with every
+    column once a point.
+    """
 
     title: str
     caption: str
     columns: tuple[Column, ...]
     primary: Primary | None
-    figures: tuple[FigureSpecification, ...]
+    figures: tuple[FigureSpecification | GridFigureSpecification, ...]
     level: float
+    grid_points: Literal["rows", "columns"] = "rows"
 
     def __post_init__(self) -> None:
         """Refuse columns that cannot be told apart and a comparison of a column that is none."""
@@ -117,10 +85,12 @@ def table_specification(node: Mapping[str, Any]) -> TableSpecification:
         ),
         primary=None if primary is None else _built(Primary, primary, "table.primary"),
         figures=tuple(
-            _built(FigureSpecification, figure, f"table.figures[{index}]")
-            for index, figure in _items(node, "figures")
+            _figure(figure, f"table.figures[{index}]") for index, figure in _items(node, "figures")
         ),
         level=_checked(node["level"], float, "table.level"),
+        grid_points=_checked(
+            node.get("grid_points", "rows"), Literal["rows", "columns"], "table.grid_points"
+        ),
     )
 
 
@@ -133,6 +103,13 @@ def _items(node: Mapping[str, Any], key: str) -> list[tuple[int, Any]]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list.")
     return list(enumerate(value))
+
+
+def _figure(node: Any, where: str) -> FigureSpecification | GridFigureSpecification:
+    """Over the experiment's grid where that is its axis, else a figure of learning curves."""
+    if isinstance(node, Mapping) and node.get("axis") == "grid":
+        return _built(GridFigureSpecification, node, where)
+    return _built(FigureSpecification, node, where)
 
 
 def _column(node: Any, where: str) -> Column:

@@ -10,6 +10,7 @@ import numpy as np
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell, Table, TableRow
 from nlhf_repro.reporting.comparison import Column, comparison_cells, is_complete
+from nlhf_repro.reporting.grid import points_in_columns
 from nlhf_repro.reporting.notes import table_notes
 from nlhf_repro.reporting.numbers import exact_count, plain
 from nlhf_repro.reporting.series import check_record, collapse_exact
@@ -49,6 +50,8 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
         ),
         notes=(),
     )
+    if specification.grid_points == "columns":
+        table = points_in_columns(table, shown)
     return replace(table, notes=table_notes(table, shown, specification))
 
 

@@ -11,7 +11,7 @@ from nlhf_repro.interfaces import Array, RowRecord
 from nlhf_repro.reporting import theorems
 from nlhf_repro.reporting.cells import Cell, RefusedCell
 from nlhf_repro.reporting.numbers import plain
-from nlhf_repro.reporting.series import series
+from nlhf_repro.reporting.series import own_label, series
 
 Bound = Literal["inpo_last_iterate_kl", "log_ratio", "inpo_average_gap"]
 
@@ -43,7 +43,8 @@ class RatioToBound:
         iterate: last or average.
         bound: inpo_last_iterate_kl, log_ratio or inpo_average_gap; the last at the end of training
             only, because its step is chosen for one T.
-        rows: Labels of the rows whose steps are the theorem's; the others print "other steps".
+        rows: Labels (without the point of a grid) of the rows whose steps are the theorem's; the
+            others print "other steps".
     """
 
     header: str
@@ -56,7 +57,7 @@ class RatioToBound:
         """0.012, holds."""
         if not row.deterministic:
             raise RefusedCell("refused: the bound is for exact updates")
-        if row.label not in self.rows:
+        if own_label(row) not in self.rows:
             return Cell("other steps")
         if row.regularization == 0:
             raise RefusedCell("no bound at regularization 0")
