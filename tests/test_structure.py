@@ -17,7 +17,7 @@ LAYERS = [
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking"},
-    {"validation", "config", "tuned", "cells", "progress", "verbs", "cli"},
+    {"validation", "search", "config", "tuned", "cells", "trials", "progress", "verbs", "cli"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
 HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "pipeline"}}
