@@ -109,7 +109,7 @@ def read_search(node: Any, rows: Iterable[str]) -> Search:
 
 
 def proposals(search: Search, row: str, present: Parameters) -> list[dict[str, Scalar]]:
-    """The settings that a row tries, of which the first are the present ones where they fit.
+    """The settings that a row tries: the present ones where they fit, then a Sobol sequence.
 
     They depend on `search.seed`, the row's label, its space and nothing else; more trials continue
     the same sequence. Empty for an empty space.
@@ -120,7 +120,7 @@ def proposals(search: Search, row: str, present: Parameters) -> list[dict[str, S
     drawn = _sobol(space, search.trials, seed_for("tuning", search.seed, row) % 2**32)
     tried = [{key: _rounded(axis, point[key]) for key, axis in space.items()} for point in drawn]
     if all(key in present and _contains(axis, present[key]) for key, axis in space.items()):
-        tried[0] = {key: present[key] for key in space}
+        return [{key: present[key] for key in space}, *tried[:-1]]
     return tried
 
 
@@ -198,7 +198,8 @@ def _sobol(space: Space, trials: int, seed: int) -> list[dict[str, Any]]:
     study = optuna.create_study(sampler=sampler)
     # Sobol's dimensions are the keys in this order, whatever order a file has.
     axes = {key: _distribution(axis) for key, axis in sorted(space.items())}
-    return [study.ask(axes).params for _ in range(trials)]
+    # The first point only tells the sampler the space, and is drawn by chance.
+    return [study.ask(axes).params for _ in range(trials + 1)][1:]
 
 
 def _distribution(axis: Range | Choices) -> Any:
@@ -239,7 +240,7 @@ def _on_edge(axis: Range | Choices, value: Scalar) -> bool:
     scale = math.log if axis.log else float
     low, high = scale(axis.low), scale(axis.high)
     share = (scale(value) - low) / (high - low)
-    return min(share, 1 - share) <= EDGE
+    return share <= EDGE or share >= 1 - EDGE
 
 
 def _is_number(value: Scalar) -> bool:

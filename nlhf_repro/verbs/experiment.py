@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +106,7 @@ def name_experiment(
                 "use nlhf run."
             )
     title = choice.replace("/", "-") if ambiguous else Path(choice).name
-    changes = tuple(x for x in rest if override_key(x).partition(".")[0] not in ELSEWHERE)
+    changes = tuple(x for x in rest if re.split("[./]", override_key(x))[0] not in ELSEWHERE)
     return NamedExperiment(choice, title, arguments, changes)
 
 
