@@ -22,7 +22,8 @@ Parameters = Mapping[str, Scalar]
 
 NODES = ("algorithm", "model", "training")
 TRAINING_KEYS = ("groups_per_iteration", "minibatch_size", "optimizer", "learning_rate")
-EDGE = 0.01  # of a range, on the scale of its search
+# Of a range, on its scale; with few trials half the distance between them, as none comes nearer.
+EDGE = 0.01
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,10 @@ def sampler_description() -> str:
     return f"optuna {version('optuna')} QMCSampler, scrambled Sobol, scipy {version('scipy')}"
 
 
-def edges(space: Space, parameters: Parameters) -> list[str]:
+def edges(space: Space, parameters: Parameters, trials: int) -> list[str]:
     """The keys whose value lies on the edge of its space: the best may lie beyond."""
-    return [key for key, axis in space.items() if _on_edge(axis, parameters[key])]
+    edge = max(EDGE, 1 / (2 * trials))
+    return [key for key, axis in space.items() if _on_edge(axis, parameters[key], edge)]
 
 
 def as_override(key: str, value: Scalar) -> str:
@@ -231,8 +233,8 @@ def _contains(axis: Range | Choices, value: Scalar) -> bool:
     return axis.low <= value <= axis.high and not (axis.integer and value % 1)
 
 
-def _on_edge(axis: Range | Choices, value: Scalar) -> bool:
-    """Within 1 % of a range's end, or the smallest or largest of more than two numbers."""
+def _on_edge(axis: Range | Choices, value: Scalar, edge: float) -> bool:
+    """Within this share of a range's end, or the smallest or largest of more than two numbers."""
     if isinstance(axis, Choices):
         numbers = [x for x in axis.choices if _is_number(x)]
         return len(numbers) > 2 and value in (min(numbers), max(numbers))  # type: ignore[type-var]
@@ -240,7 +242,7 @@ def _on_edge(axis: Range | Choices, value: Scalar) -> bool:
     scale = math.log if axis.log else float
     low, high = scale(axis.low), scale(axis.high)
     share = (scale(value) - low) / (high - low)
-    return share <= EDGE or share >= 1 - EDGE
+    return share <= edge or share >= 1 - edge
 
 
 def _is_number(value: Scalar) -> bool:

@@ -169,10 +169,11 @@ def declared_digest(experiment: str, folders: Sequence[Path], changes: Sequence[
         raise ImpossibleSettingError(
             f"conf/experiment/{experiment}.yaml, which declares a search, is gone: restore it."
         )
-    node = cast(dict[str, Any], yaml.safe_load(paths[-1].read_text()))
+    declared = paths[0]  # Hydra takes the first of equal names
+    node = cast(dict[str, Any], yaml.safe_load(declared.read_text()))
     if any("experiment" in str(choice) for choice in node.get("defaults", [])):
         raise ImpossibleSettingError(
-            f"{paths[-1]} builds on another experiment: write out what it takes from there, so "
+            f"{declared} builds on another experiment: write out what it takes from there, so "
             "that a change of it is seen."
         )
     return digest({"declared": _plain(node), "changes": sorted(changes)})

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import sys
+import warnings
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import yaml
 from command import user_folder
+
+from nlhf_repro.cells import Cell, experiment_cells
+from nlhf_repro.config import search_path_override
+from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.verbs.tune import tune as verb
 
 SEARCH = """
 # @package _global_
@@ -81,3 +91,44 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+
+
+def tune(folder: Path, *overrides: str, jobs: int | None = None) -> tuple[int, str, str]:
+    """The verb as the command line calls it, in this process: status, output, errors."""
+    output, errors = io.StringIO(), io.StringIO()
+    shown = warnings.showwarning
+    try:
+        with chdir(folder), redirect_stdout(output), redirect_stderr(errors):
+            status = verb("small", overrides, str(folder / "conf"), jobs)
+    except ImpossibleSettingError as error:
+        return 2, output.getvalue(), str(error)
+    finally:
+        warnings.showwarning = shown
+    return status, output.getvalue(), errors.getvalue()
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "conf" / "tuned").iterdir()}
+
+
+def stages(folder: Path) -> dict[str, int]:
+    """Every stage that was computed, and when it took its place."""
+    paths = (folder / "outputs" / "stages").glob("[!.]*-*")
+    return {path.name: path.stat().st_mtime_ns for path in paths}
+
+
+def trials_of(folder: Path) -> dict[str, list[dict[str, str]]]:
+    rows: dict[str, list[dict[str, str]]] = {}
+    with (folder / "conf" / "tuned" / "small.csv").open() as file:
+        for line in csv.DictReader(file):
+            rows.setdefault(line["row"], []).append(line)
+    return rows
+
+
+def reported(folder: Path, *overrides: str) -> list[Cell]:
+    searched = search_path_override(str(folder / "conf"))
+    sys.path.insert(0, str(folder))
+    try:
+        return experiment_cells([*searched, "experiment=tabular/small", *overrides])
+    finally:
+        sys.path.remove(str(folder))

@@ -151,7 +151,12 @@ def test_a_linear_range_keeps_its_digits_and_its_ends():
     ],
 )
 def test_the_edge_of_a_space(axis, value, flagged):
-    assert edges({"k": axis}, {"k": value}) == (["k"] if flagged else [])
+    assert edges({"k": axis}, {"k": value}, 100) == (["k"] if flagged else [])
+
+
+def test_the_edge_is_as_wide_as_few_trials_are_coarse():
+    assert edges({"k": Range(0, 1)}, {"k": 0.02}, 25) == ["k"]
+    assert edges({"k": Range(0, 1)}, {"k": 0.021}, 25) == []
 
 
 @pytest.mark.parametrize(

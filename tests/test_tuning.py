@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
-import warnings
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from command import REPOSITORY, nlhf, start
-from searches import QUICK, edit, search_folder, winners
+from searches import (
+    QUICK,
+    bytes_of,
+    edit,
+    reported,
+    search_folder,
+    stages,
+    trials_of,
+    tune,
+    winners,
+)
 
-from nlhf_repro.cells import experiment_cells
-from nlhf_repro.config import search_path_override
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.verbs.experiment import find_experiment
-from nlhf_repro.verbs.tune import tune as verb
-
-
-def tune(folder: Path, *overrides: str, jobs: int | None = None) -> tuple[int, str, str]:
-    """The verb as the command line calls it, in this process: status, output, errors."""
-    output, errors = io.StringIO(), io.StringIO()
-    shown = warnings.showwarning
-    try:
-        with chdir(folder), redirect_stdout(output), redirect_stderr(errors):
-            status = verb("small", overrides, str(folder / "conf"), jobs)
-    except ImpossibleSettingError as error:
-        return 2, output.getvalue(), str(error)
-    finally:
-        warnings.showwarning = shown
-    return status, output.getvalue(), errors.getvalue()
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "conf" / "tuned").iterdir()}
-
-
-def stages(folder: Path) -> dict[str, int]:
-    """Every stage that was computed, and when it took its place."""
-    paths = (folder / "outputs" / "stages").glob("[!.]*-*")
-    return {path.name: path.stat().st_mtime_ns for path in paths}
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +36,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     status, output, errors = tune(folder, *QUICK)
     assert status == 0, errors
     return folder, output, errors
-
-
-def trials_of(folder: Path) -> dict[str, list[dict[str, str]]]:
-    rows: dict[str, list[dict[str, str]]] = {}
-    with (folder / "conf" / "tuned" / "small.csv").open() as file:
-        for line in csv.DictReader(file):
-            rows.setdefault(line["row"], []).append(line)
-    return rows
 
 
 def test_the_winner_is_the_least_of_equally_many_trials(done: tuple[Path, str, str]) -> None:
@@ -140,15 +111,6 @@ def test_a_changed_search_has_winners_of_its_own(done: tuple[Path, str, str]) ->
     assert cells[0].tuning.trials == 2
     for path in added:
         (folder / "conf" / "tuned" / path).unlink()
-
-
-def reported(folder: Path, *overrides: str) -> list:
-    searched = search_path_override(str(folder / "conf"))
-    sys.path.insert(0, str(folder))
-    try:
-        return experiment_cells([*searched, "experiment=tabular/small", *overrides])
-    finally:
-        sys.path.remove(str(folder))
 
 
 def test_rows_take_their_winners(done: tuple[Path, str, str]) -> None:
@@ -310,7 +272,11 @@ def test_a_killed_search_goes_on_where_it_was(done: tuple[Path, str, str], tmp_p
     assert status == 0, errors
     after = stages(tmp_path)
     assert {name: after[name] for name in before} == before, "a stage was computed again"
-    assert len([name for name in after if name.startswith("train")]) == len(
-        [name for name in stages(done[0]) if name.startswith("train")]
-    )
+    settings = {
+        (row, repr([line[key] for key in line if key.startswith("algorithm.")]))
+        for row, lines in trials_of(tmp_path).items()
+        for line in lines
+        if line["state"] == "complete"
+    }
+    assert len([name for name in after if name.startswith("train")]) == len(settings)
     assert winners(tmp_path / "conf")["rows"] == winners(done[0] / "conf")["rows"]

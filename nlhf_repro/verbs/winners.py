@@ -51,7 +51,7 @@ def winner_of(row: SearchedRow, outcomes: Sequence[Outcome]) -> Winner:
         trials=len(row.trials),
         distinct=len({repr(trial.parameters) for trial in row.trials}),
         failed=sum(not math.isfinite(each.value) for each in outcomes),
-        edges=edges(row.space, parameters) if parameters else [],
+        edges=edges(row.space, parameters, len(row.trials)) if parameters else [],
         comparisons=total_comparisons(row.trials),
         budget=row.cells[0].config["budget"]["comparisons"],
     )
