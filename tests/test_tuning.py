@@ -172,6 +172,8 @@ def test_a_table_says_what_its_settings_cost(done: tuple[Path, str, str]) -> Non
     assert "- Nothing to tune: D." in output
     failed = winners(folder / "conf")["rows"]["B (it's)"]["failed"]
     assert f"- Trials that failed, diverged or were refused: B (it's) ({failed}); C" in output
+    assert "Intervals and p-values take the winners as given" in output
+    assert "Tuned at" not in output
     _, output, _ = nlhf(folder, *arguments, "tuning=null")
     assert "- Untuned: the settings are those that the experiment declares" in output
 

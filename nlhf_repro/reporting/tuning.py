@@ -34,7 +34,8 @@ def _search(name: str, tunings: Sequence[Tuning]) -> str:
     return (
         f"Tuned: {name}, {_listed(trials) or 'no'} trials a row on {seen}, by the {first.metric}; "
         f"{spent} comparisons a game were spent on tuning these rows, which their budgets do not "
-        "count."
+        "count. Intervals and p-values take the winners as given: another search could choose "
+        "others."
     )
 
 
@@ -51,12 +52,12 @@ def _doubts(tuned: Sequence[tuple[str, Tuning]]) -> Iterator[str]:
     failed = [f"{label} ({x.failed})" for label, x in tuned if x.failed]
     if failed:
         yield f"Trials that failed, diverged or were refused: {'; '.join(failed)}."
-    for label, tuning in tuned:
-        if tuning.trials and tuning.trial_budget != tuning.reported_budget:
-            yield (
-                f"{label} was tuned at {_budget(tuning.trial_budget)} and is reported at "
-                f"{_budget(tuning.reported_budget)}."
-            )
+    elsewhere: dict[str, list[str]] = {}
+    for label, x in tuned:
+        if x.trials and x.trial_budget != x.reported_budget:
+            budgets = f"{_budget(x.trial_budget)}, reported at {_budget(x.reported_budget)}"
+            elsewhere.setdefault(budgets, []).append(label)
+    yield from (f"Tuned at {x}: {'; '.join(labels)}." for x, labels in elsewhere.items())
 
 
 def _counted(noun: str, numbers: Sequence[int]) -> str:
