@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,10 @@ from nlhf_repro.config import (
     resolved_config,
     search_folders,
 )
-from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.interfaces import ImpossibleSettingError, Tuning
 from nlhf_repro.pipeline.keys import cell_key, is_deterministic
-from nlhf_repro.pipeline.records import grid_label
-from nlhf_repro.tuned import read_winners
+from nlhf_repro.pipeline.records import grid_label, grid_point
+from nlhf_repro.tuned import overrides_of_row, read_winners, tuning_of_row
 from nlhf_repro.validation import check, suggestion
 
 
@@ -32,6 +32,7 @@ class Cell:
     seed: int
     config: Config
     overrides: tuple[str, ...]
+    tuning: Tuning | None = None  # where a search chose the row's settings
 
     @cached_property
     def key(self) -> str:
@@ -63,20 +64,26 @@ def declared_rows(config: DictConfig, overrides: Sequence[str]) -> dict[str, lis
     """The rows of a composed experiment at every point of its grid, with their tuned settings.
 
     Empty where the experiment declares none. Of a label and a point of the grid, "LABEL, NAME
-    VALUE" is the row.
+    VALUE" is the row. What `trial` holds comes last, so that a trial changes any of it.
     """
+    plain = plain_rows(config)
+    expanded = dict(_on_grid(plain, config))
+    trial = list(config.trial)
+    if config.tuning is None:
+        return {label: [*values, *trial] for label, (_, values) in expanded.items()}
+    winners = read_winners(config.tuning, search_folders(overrides))
+    return {
+        label: [*values, *overrides_of_row(winners, label, base, plain[base]), *trial]
+        for label, (base, values) in expanded.items()
+    }
+
+
+def plain_rows(config: DictConfig) -> dict[str, list[str]]:
+    """The rows of a composed experiment as they are declared, without grid and tuning."""
     rows = OmegaConf.to_container(config.rows, resolve=True)
     check("rows", rows, dict[str, list[str]])
     assert isinstance(rows, dict)
-    plain = {str(label): list(values) for label, values in rows.items()}
-    expanded = dict(_on_grid(plain, config))
-    if config.tuning is None:
-        return {label: values for label, (_, values) in expanded.items()}
-    winners = read_winners(config.tuning, search_folders(overrides))
-    return {
-        label: [*values, *winners.overrides(label, base)]
-        for label, (base, values) in expanded.items()
-    }
+    return {str(label): list(values) for label, values in rows.items()}
 
 
 def _on_grid(
@@ -108,10 +115,16 @@ def single_cell(overrides: Sequence[str]) -> Cell:
             f"The experiment {config.name} has {len(rows)} rows: choose one with row=LABEL "
             f"({'; '.join(rows)}), or run all of them with -m."
         )
+    if row is None and config.tuning is not None:
+        raise ImpossibleSettingError(
+            f"tuning = {config.tuning} holds winners of rows, and there are none here: choose an "
+            "experiment, or set tuning to null."
+        )
     if row is None:
         return _cell(config, None, config.seed, overrides)
     row_config = compose_config(row_overrides(overrides, row, rows))
-    return _cell(row_config, row, config.seed, overrides)
+    cell = _cell(row_config, row, config.seed, overrides)
+    return replace(cell, tuning=_tuning(cell, [config.seed]))
 
 
 def experiment_cells(overrides: Sequence[str]) -> list[Cell]:
@@ -126,21 +139,33 @@ def experiment_cells(overrides: Sequence[str]) -> list[Cell]:
         raise ImpossibleSettingError(
             f"The experiment {config.name} declares no rows: run it with nlhf run."
         )
-    return [cell for label in rows for cell in _row_cells(overrides, label, rows)]
+    return [cell for label in rows for cell in row_cells(overrides, label, rows)]
 
 
-def _row_cells(overrides: Sequence[str], label: str, rows: dict[str, list[str]]) -> Iterator[Cell]:
+def row_cells(overrides: Sequence[str], label: str, rows: dict[str, list[str]]) -> Iterator[Cell]:
+    """The cells of one row: one a seed, or one where training draws nothing at random."""
     composed = compose_config(row_overrides(overrides, label, rows))
     seeds = OmegaConf.to_container(composed.seeds.get("values", []))
     check(f"seeds.values of row {label!r}", seeds, list[int])
     assert isinstance(seeds, list)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ImpossibleSettingError(f"seeds.values = {seeds} must hold seeds that differ: fix it.")
+    tuning = _tuning(_cell(composed, label, seeds[0], overrides), seeds)
     for seed in seeds:
-        cell = _cell(composed, label, seed, overrides)
+        cell = replace(_cell(composed, label, seed, overrides), tuning=tuning)
         yield cell
         if is_deterministic(cell.config):
             return
+
+
+def _tuning(cell: Cell, seeds: Sequence[int]) -> Tuning | None:
+    """Where the cell's settings come from, its world and seeds none that the search has seen."""
+    name = cell.config["tuning"]
+    if name is None:
+        return None
+    winners = read_winners(name, search_folders(cell.overrides))
+    base, _ = grid_point(cell.config)
+    return tuning_of_row(winners, cell.row or "", base, cell.config, seeds)
 
 
 def _cell(config: DictConfig, row: str | None, seed: Any, overrides: Sequence[str]) -> Cell:

@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("kind", choices=("algorithm", "oracle", "benchmark", "experiment"))
     new.add_argument("name", help="of the module and of its configuration")
     new.add_argument("--dir", default=".", help="where it is written (default: here)")
+    tuning = verbs.add_parser("tune", help="search the settings of an experiment's rows")
+    tuning.add_argument("name", help="conf/experiment/tune/NAME.yaml")
+    tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
     for verb in verbs.choices.values():
@@ -109,6 +112,10 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.table import table
 
         return table(known.name, overrides, known.config_dir)
+    if known.verb == "tune":
+        from nlhf_repro.verbs.tune import tune
+
+        return tune(known.name, overrides, known.config_dir, known.jobs)
     from nlhf_repro.verbs.reproduce import reproduce
 
     return reproduce(known.name, overrides, known.config_dir, known.jobs)

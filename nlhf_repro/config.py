@@ -61,6 +61,7 @@ class RunConfig:
     grid: Grid | None
     tuning: str | None
     search: dict[str, Any] | None
+    trial: list[str]
     seeds: Seeds
     training: TrainingSettings
     budget: Budget

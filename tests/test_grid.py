@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from nlhf_repro.config import search_path_override
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
+from nlhf_repro.tuned import declared_digest
 
 EXPERIMENT = """# @package _global_
 # Two rows at two points (ours)
@@ -26,19 +28,50 @@ grid:
   values: {-0.1: [oracle.epsilon=-0.1], 0.2: [oracle.epsilon=0.2, world=3]}
 training: {iterations: 3}
 """
-WINNERS = """rows:
-  INPO: {overrides: [algorithm.step_size=0.25]}
-  "EGPO, epsilon -0.1": {overrides: []}
-  "EGPO, epsilon 0.2": {overrides: [algorithm.step_size=0.5]}
+SEARCH = """# A search (ours)
+rows: {INPO: [algorithm=inpo], EGPO: [algorithm=egpo]}
 """
+
+
+def winner(row: str, *overrides: str) -> dict[str, object]:
+    """A row of a winners' file; what the search measured does not matter here."""
+    measured = {"gap": 0.1, "interval": None, "untuned_gap": None, "second_gap": None}
+    counted = {"trials": 3, "distinct": 3, "failed": 0, "edges": [], "comparisons": 0}
+    return {
+        "overrides": list(overrides),
+        "row": [f"algorithm={row}"],
+        **measured,
+        **counted,
+        "budget": None,
+    }
+
+
+def winners(folder: Path) -> dict[str, object]:
+    """The winners of `SEARCH`."""
+    return {
+        "experiment": "tune/mine",
+        "changes": [],
+        "digest": declared_digest("tune/mine", [folder / "conf"], []),
+        "sampler": "by hand",
+        "worlds": [7],
+        "seeds": [70],
+        "metric": "gap",
+        "rows": {
+            "INPO": winner("inpo", "algorithm.step_size=0.25"),
+            "EGPO, epsilon -0.1": winner("egpo"),
+            "EGPO, epsilon 0.2": winner("egpo", "algorithm.step_size=0.5"),
+        },
+    }
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in (("experiment/tabular/swept", EXPERIMENT), ("tuned/mine", WINNERS)):
+    for name, text in (("experiment/tabular/swept", EXPERIMENT), ("experiment/tune/mine", SEARCH)):
         path = tmp_path / "conf" / f"{name}.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(text)
+    (tmp_path / "conf" / "tuned").mkdir()
+    (tmp_path / "conf" / "tuned" / "mine.yaml").write_text(json.dumps(winners(tmp_path)))
     return tmp_path
 
 
@@ -79,13 +112,15 @@ def test_winners_reach_their_row_or_its_point(folder: Path) -> None:
 
 def test_a_row_without_a_winner_is_refused(folder: Path) -> None:
     path = folder / "conf" / "tuned" / "mine.yaml"
-    path.write_text(WINNERS.replace("EGPO, epsilon 0.2", "SPPO"))
-    with pytest.raises(ImpossibleSettingError, match=r"no winner for row 'EGPO, epsilon 0.2'"):
+    path.write_text(path.read_text().replace("EGPO, epsilon 0.2", "SPPO"))
+    with pytest.raises(ImpossibleSettingError, match=r"no winner for row 'EGPO, epsilon 0\.2'"):
         experiment_cells(swept(folder, "tuning=mine"))
     path.write_text("rows: 3")
     with pytest.raises(ImpossibleSettingError, match="write it again with nlhf tune mine"):
         experiment_cells(swept(folder, "tuning=mine"))
-    with pytest.raises(ImpossibleSettingError, match="yours is no tuning: choose from mine"):
+    with pytest.raises(
+        ImpossibleSettingError, match="tuning = yours is no tuning: choose from mine"
+    ):
         experiment_cells(swept(folder, "tuning=yours"))
 
 

@@ -17,7 +17,7 @@ LAYERS = [
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking", "templates"},
-    {"validation", "config", "tuned", "cells", "progress"},
+    {"validation", "search", "config", "tuned", "cells", "trials", "progress"},
     {"conformance"},
     {"verbs", "cli"},
 ]

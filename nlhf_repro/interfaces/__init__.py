@@ -39,6 +39,7 @@ from nlhf_repro.interfaces.records import (
     RowRecord,
     TrainingSettings,
     Trajectory,
+    Tuning,
 )
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "TrainablePolicy",
     "TrainingSettings",
     "Trajectory",
+    "Tuning",
 ]

@@ -69,6 +69,30 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How `nlhf tune` chose the settings of a row, and what the search cost.
+
+    name: of the winners, conf/tuned/NAME.yaml; row: the label there, which several rows may share.
+    trials: settings tried, 0 where the row has nothing to tune; failed: those that diverged,
+    failed or were refused. edges: tuned keys whose winner lies on the edge of its space.
+    comparisons: spent per game on all trials. Budgets are comparisons per game: of a trial, and of
+    the reported row; None for no limit. metric: what the winner is the least of, in words.
+    """
+
+    name: str
+    row: str
+    trials: int
+    failed: int
+    edges: tuple[str, ...]
+    comparisons: int
+    trial_budget: int | None
+    reported_budget: int | None
+    worlds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    metric: str
+
+
+@dataclass(frozen=True)
 class RowRecord:
     """The finished runs of one row of an experiment.
 
@@ -92,3 +116,4 @@ class RowRecord:
     base: str = ""  # the label without the point of the experiment's grid
     grid_point: float | None = None  # the number that the grid gives the row, None without a grid
     problems: int = 1  # training problems of a run: the number of games where games share nothing
+    tuning: Tuning | None = None  # None: no search chose the row's settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nlhf_repro.interfaces import Array, RowRecord, Trajectory
+from nlhf_repro.interfaces import Array, RowRecord, Trajectory, Tuning
 from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
 from nlhf_repro.pipeline.keys import is_deterministic, training_settings
 from nlhf_repro.pipeline.metrics import read_floor, read_scores
@@ -27,6 +27,7 @@ class DeclaredCell:
     seed: int
     key: str
     config: Config
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _row_record(
         variants=variants,
         measured=_stack([run.measured for run in runs]),
         problems=first.trajectory.ledger.problems if first else 1,
+        tuning=cells[0].tuning,
     )
 
 

@@ -10,6 +10,7 @@ from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
 from nlhf_repro.reporting.series import Axis, axis_label, own_label, point_label
 from nlhf_repro.reporting.specification import TableSpecification
+from nlhf_repro.reporting.tuning import tuning_notes
 
 
 def table_notes(
@@ -23,6 +24,7 @@ def table_notes(
         *_mark_notes(table),
         *_row_notes(rows),
         *_cell_notes(table),
+        *tuning_notes(rows),
         *_variant_notes(rows),
     )
 

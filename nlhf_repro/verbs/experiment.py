@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,9 @@ class Experiment:
 
     def records(self) -> list[RowRecord]:
         """Its rows, as far as they are on disk."""
-        declared = [DeclaredCell(x.row or "", x.seed, x.key, x.config) for x in self.cells]
+        declared = [
+            DeclaredCell(x.row or "", x.seed, x.key, x.config, x.tuning) for x in self.cells
+        ]
         return row_records(declared, self.output_dir)
 
 
@@ -61,9 +64,38 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
     Raises:
         ImpossibleSettingError: no such experiment, or one of its cells or its table is not sound.
     """
+    named = name_experiment(name, overrides, config_dir)
+    arguments = named.arguments
+    cells = experiment_cells(arguments)
+    table = cells[0].config["table"]
+    if table is None:
+        raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
+    output_dir = Path(cells[0].config["output_dir"])
+    specification = table_specification(table)
+    return Experiment(named.title, cells, arguments, output_dir, specification, named.changes)
+
+
+@dataclass(frozen=True)
+class NamedExperiment:
+    """What a verb's NAME and overrides stand for; `changes` are those that change the work."""
+
+    choice: str  # SCALE/NAME
+    title: str  # of its files
+    arguments: list[str]
+    changes: tuple[str, ...]
+
+
+def name_experiment(
+    name: str, overrides: Sequence[str], config_dir: str | None, scale: str | None = None
+) -> NamedExperiment:
+    """Find conf/experiment/*/NAME.yaml at a scale, else at the scale that the overrides say.
+
+    Raises:
+        ImpossibleSettingError: no such experiment, or an override that singles out a cell.
+    """
     searched = search_path_override(config_dir)
-    scale = next((x.partition("=")[2] for x in overrides if override_key(x) == "scale"), None)
-    choice, ambiguous = find_experiment(name, scale, search_folders(searched))
+    given = next((x.partition("=")[2] for x in overrides if override_key(x) == "scale"), None)
+    choice, ambiguous = find_experiment(name, scale or given, search_folders(searched))
     rest = [x for x in overrides if override_key(x) != "scale"]
     arguments = [*searched, f"experiment={choice}", *rest]
     add_user_modules(arguments)
@@ -73,19 +105,15 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
                 f"{override} has no place here, where all rows and seeds of {name} are meant: "
                 "use nlhf run."
             )
-    cells = experiment_cells(arguments)
-    table = cells[0].config["table"]
-    if table is None:
-        raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
     title = choice.replace("/", "-") if ambiguous else Path(choice).name
-    output_dir = Path(cells[0].config["output_dir"])
-    specification = table_specification(table)
-    changes = tuple(x for x in rest if override_key(x).partition(".")[0] not in ELSEWHERE)
-    return Experiment(title, cells, arguments, output_dir, specification, changes)
+    changes = tuple(x for x in rest if re.split("[./]", override_key(x))[0] not in ELSEWHERE)
+    return NamedExperiment(choice, title, arguments, changes)
 
 
 def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tuple[str, bool]:
     """The choice SCALE/NAME, and whether other scales have the name too; mini where several do.
+
+    The searches at scale tune are found where tune is said, and are no other scale of a name.
 
     Raises:
         ImpossibleSettingError: none, or several of which none is mini.
@@ -95,6 +123,8 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
         for folder in folders
         for path in (folder / "experiment").rglob("*.yaml")
     }
+    tuning = scale == "tune" or name.startswith("tune/")
+    found = {x for x in found if x.startswith("tune/") == tuning}
     named = sorted(x for x in found if name in (x, Path(x).name))
     scales = [x for x in named if scale is None or x.split("/")[0] == scale]
     if not scales:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,14 +29,13 @@ from nlhf_repro.verbs.table import say_what_lacks
 def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs: int | None) -> int:
     """Run what is missing, print the table; exit status 1 where a cell failed."""
     warnings.showwarning = show_warning
-    if jobs is not None and jobs < 1:
-        raise ImpossibleSettingError(f"--jobs {jobs} runs nothing: give at least 1.")
+    processes = number_of_processes(jobs)
     experiment = load_experiment(name, overrides, config_dir)
     missing = missing_cells(experiment)
     for cell in missing:
         check_parts(cell.config)
     if missing:
-        run_cells(experiment, missing, jobs or os.cpu_count() or 1)
+        run_cells(experiment, missing, processes)
     records = experiment.records()
     table, figures = write_table(experiment, records)
     cost = to_markdown(render_cost_table(records))
@@ -48,6 +47,17 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     return say_what_lacks(name, records)
 
 
+def number_of_processes(jobs: int | None) -> int:
+    """Those that --jobs asks for, else one a processor.
+
+    Raises:
+        ImpossibleSettingError: fewer than one.
+    """
+    if jobs is not None and jobs < 1:
+        raise ImpossibleSettingError(f"--jobs {jobs} runs nothing: give at least 1.")
+    return jobs or os.cpu_count() or 1
+
+
 def missing_cells(experiment: Experiment) -> list[Cell]:
     """Cells without a complete record; of several with one key, the first."""
     cells = {cell.key: cell for cell in reversed(experiment.cells)}
@@ -56,18 +66,32 @@ def missing_cells(experiment: Experiment) -> list[Cell]:
 
 
 def run_cells(experiment: Experiment, cells: Sequence[Cell], jobs: int) -> Progress:
-    """Hand cells to Hydra's launcher in a child process and show how they fare.
-
-    What the workers print goes to output_dir/logs/NAME.log.
-    """
-    launcher = launcher_overrides(experiment.overrides, jobs)
-    work = {
-        "overrides": [*experiment.overrides, *launcher],
-        "jobs": [job_overrides(experiment.overrides, cell) for cell in cells],
-    }
+    """Compute cells of an experiment in so many processes."""
+    work = {cell.key: job_overrides(experiment.overrides, cell) for cell in cells}
     log = experiment.output_dir / "logs" / f"{experiment.name}.log"
-    with worker(work, log) as child:
-        watch = Watch(experiment.output_dir, [cell.key for cell in cells])
+    return run_jobs(work, experiment.overrides, experiment.output_dir, log, jobs)
+
+
+def run_jobs(
+    work: Mapping[str, Sequence[str]],
+    overrides: Sequence[str],
+    output_dir: Path,
+    log: Path,
+    jobs: int,
+) -> Progress:
+    """Hand jobs to Hydra's launcher in a child process and show how their cells fare.
+
+    Args:
+        work: Every cell's key, and the overrides of its job.
+        overrides: The command line, which may choose the launcher.
+        output_dir: Where the cells are recorded.
+        log: What the workers print goes there.
+        jobs: Processes at a time.
+    """
+    launcher = launcher_overrides(overrides, jobs)
+    lines = {"overrides": [*overrides, *launcher], "jobs": [list(x) for x in work.values()]}
+    with worker(lines, log) as child:
+        watch = Watch(output_dir, list(work))
         progress = follow(watch, lambda: child.poll() is None)
     if child.returncode and progress.ended < progress.cells:
         last = log.read_text().strip().rpartition("\n")[2]

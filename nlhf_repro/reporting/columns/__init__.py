@@ -2,7 +2,7 @@
 
 from nlhf_repro.reporting.columns.bound import RatioToBound
 from nlhf_repro.reporting.columns.gap import GeometricMeanGap
-from nlhf_repro.reporting.columns.ledger import LedgerTotal
+from nlhf_repro.reporting.columns.ledger import LedgerTotal, TuningTotal
 from nlhf_repro.reporting.columns.maximum import Maximum
 from nlhf_repro.reporting.columns.mean import MeanValue
 from nlhf_repro.reporting.columns.reach import UpdatesToReach
@@ -16,6 +16,7 @@ __all__ = [
     "MeanValue",
     "RatioToBound",
     "ShareBelow",
+    "TuningTotal",
     "UpdatesToReach",
     "Verdict",
 ]

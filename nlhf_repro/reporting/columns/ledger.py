@@ -32,3 +32,28 @@ class LedgerTotal:
     def explanation(self, confidence: float) -> str:
         """What the number is."""
         return f"{axis_label(self.axis)} of a training problem at the end of training, exact"
+
+
+@final
+@dataclass(frozen=True)
+class TuningTotal:
+    """The comparisons that the search of the row's settings spent.
+
+    Attributes:
+        header: The column's title.
+    """
+
+    header: str
+
+    def cell(self, row: RowRecord, confidence: float) -> Cell:
+        """1280000; none for settings that no search chose."""
+        if row.tuning is None:
+            return Cell("none", 0.0)
+        return Cell(exact_count(row.tuning.comparisons), float(row.tuning.comparisons))
+
+    def explanation(self, confidence: float) -> str:
+        """What the number is."""
+        return (
+            "comparisons a game that tuning the row spent on all trials, beside those of training; "
+            "a failed trial counts with its whole budget"
+        )
