@@ -90,6 +90,9 @@ def search_path_override(config_dir: str | None) -> list[str]:
     """The override that adds a user's own folder of configurations.
 
     Its folder's parent, and the current folder, are where the user's modules are looked for.
+
+    Raises:
+        ImpossibleSettingError: no such folder, or a file in it that a shipped one hides.
     """
     if config_dir is None:
         return []
@@ -98,7 +101,20 @@ def search_path_override(config_dir: str | None) -> list[str]:
         raise ImpossibleSettingError(
             f"--config-dir {config_dir} is no folder: give one that exists."
         )
+    _refuse_hidden(folder)
     return [f"hydra.searchpath=['file://{folder}']"]
+
+
+def _refuse_hidden(folder: Path) -> None:
+    """Hydra takes a shipped file before a user's of the same name, which would never be read."""
+    if folder == conf_directory():
+        return
+    for path in sorted(folder.rglob("*.yaml")):
+        name = path.relative_to(folder)
+        if name.parts[0] != "tuned" and (conf_directory() / name).is_file():
+            raise ImpossibleSettingError(
+                f"{path} would never be read, because {name} ships with nlhf_repro: rename yours."
+            )
 
 
 def search_folders(overrides: Sequence[str]) -> list[Path]:

@@ -151,3 +151,13 @@ def test_exact_rows_have_one_cell_whatever_the_seeds(tmp_path: Path) -> None:
     assert [(cell.row, cell.seed) for cell in cells] == [("A, quick", 0), ("B (it's)", 0), ("C", 0)]
     sampled = [*experiment(tmp_path / "2"), "training.face=sampled"]
     assert len(experiment_cells(sampled)) == 6
+
+
+def test_a_file_that_a_shipped_one_hides_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "algorithm" / "inpo.yaml"
+    path.parent.mkdir()
+    path.write_text("_target_: mine.Mine\n")
+    with pytest.raises(ImpossibleSettingError, match=r"algorithm/inpo.yaml ships .* rename yours"):
+        search_path_override(str(tmp_path))
+    path.rename(path.with_name("mine.yaml"))
+    assert search_path_override(str(tmp_path))

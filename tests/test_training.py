@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from nlhf_repro.interfaces import (
 )
 from nlhf_repro.models.tabular_mlp import TabularMLP
 from nlhf_repro.models.tabular_softmax import TabularSoftmax
+from nlhf_repro.models.token_tree import TokenTree
 from nlhf_repro.oracles.noisy import Noisy
 from nlhf_repro.pipeline.fitting import objective
 from nlhf_repro.pipeline.training import recorded_updates
@@ -151,3 +152,26 @@ def test_unsolved_regressions_are_an_error_not_an_answer():
     for _ in range(10):
         state = method.exact_update(state, game)
     np.testing.assert_allclose(found.last[-1], log_softmax(state.log_policy, -1), atol=1e-4)
+
+
+def test_a_policy_gradient_on_tempered_responses_is_refused():
+    inner = algorithm("nash_md_pg")
+
+    @dataclass(frozen=True)
+    class Tempered:
+        fixed_point, tie, regularization, preference_evaluations = "none", inner.tie, 0.1, 1
+        initial_state, exact_update = inner.initial_state, inner.exact_update
+        learning_rate = inner.learning_rate
+
+        def phases(self, iteration):
+            collect, fit = inner.phases(iteration)
+            yield replace(collect, candidate=replace(collect.candidate, temperature=0.9))
+            yield fit
+
+    with pytest.raises(ImpossibleSettingError, match=r"temperature 0.9, which are off policy"):
+        trained(Tempered(), random_game(0, 1, 3))
+
+
+def test_a_model_that_does_not_fit_the_games_is_refused_before_any_work():
+    with pytest.raises(ImpossibleSettingError, match=r"spell 9 responses, .* 10 actions"):
+        trained(algorithm("inpo"), random_game(0, 1, 10), model=TokenTree(3, 2, "sequence"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from nlhf_repro.interfaces import (
     Algorithm,
     Collect,
@@ -14,6 +16,7 @@ from nlhf_repro.interfaces import (
     Phase,
     TrainingSettings,
 )
+from nlhf_repro.losses import PolicyGradient
 from nlhf_repro.selection import check_best_worst_size
 
 
@@ -36,7 +39,9 @@ def check_settings(
         algorithm.exact_update(algorithm.initial_state(game), game)
         return
     phases = list(algorithm.phases(0))
+    model.build(game, np.random.default_rng(0))  # a model that does not fit the games says so
     _check_steps(phases)
+    _check_temperatures([*phases, *algorithm.phases(1)])
     _check_learning_rate(algorithm, model, settings, phases)
     for phase in (*phases, *algorithm.phases(1)):
         if isinstance(phase, Collect):
@@ -59,6 +64,24 @@ def _check_numbers(settings: TrainingSettings) -> None:
             f"training.learning_rate = {settings.learning_rate} must be positive: raise it or set "
             "it to null for the rate that ties a gradient step to the exact update."
         )
+
+
+def _check_temperatures(phases: Sequence[Phase]) -> None:
+    """A score-function gradient is that of the policy which drew the responses."""
+    tempered = {
+        phase.into: phase.candidate.temperature
+        for phase in phases
+        if isinstance(phase, Collect) and phase.candidate.temperature != 1
+    }
+    for phase in phases:
+        if not isinstance(phase, Fit) or not isinstance(phase.loss, PolicyGradient):
+            continue
+        if phase.data in tempered:
+            raise ImpossibleSettingError(
+                f"the phase that fits {phase.data} takes policy gradients on responses drawn at "
+                f"temperature {tempered[phase.data]:g}, which are off policy: draw them at "
+                "temperature 1 or use a regression."
+            )
 
 
 def _no_comparisons(settings: TrainingSettings, budget: int) -> ImpossibleSettingError:

@@ -11,7 +11,6 @@ from typing import Any, get_args
 from nlhf_repro.config import (
     add_user_modules,
     compose_config,
-    conf_directory,
     override_key,
     parse_overrides,
     resolved_config,
@@ -88,7 +87,6 @@ def subject_of(target: str, overrides: Sequence[str], searched: Sequence[str]) -
     if group not in GROUPS:
         raise ImpossibleSettingError(f"{group} is no group: {suggestion(group, GROUPS)}")
     chosen: Group = group
-    _refuse_hidden(chosen, name, search_folders(searched))
     several = chosen in ("benchmark", "oracle_wrapper")
     choice = f"{chosen}=[{name}]" if several else f"{chosen}={name}"
     config = resolved_config(compose_config([*searched, choice, *overrides]))
@@ -185,13 +183,3 @@ def _group_of(name: str, folders: Sequence[Path]) -> str:
         raise ImpossibleSettingError(f"{name} is ambiguous: say {either}.")
     known = {name for names in choices.values() for name in names}
     raise ImpossibleSettingError(f"{name} is no part: {suggestion(name, known)}")
-
-
-def _refuse_hidden(group: str, name: str, folders: Sequence[Path]) -> None:
-    """A name that ships is taken from there: a user's file of the same name is never read."""
-    own = [folder / group / f"{name}.yaml" for folder in folders[1:]]
-    if (conf_directory() / group / f"{name}.yaml").exists() and any(x.exists() for x in own):
-        raise ImpossibleSettingError(
-            f"{group}={name} ships with nlhf_repro and would be taken in place of yours: rename "
-            f"your {group}/{name}.yaml."
-        )
