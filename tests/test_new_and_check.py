@@ -52,6 +52,8 @@ def test_an_experiment_has_a_row_for_each_algorithm_of_the_users_own(tmp_path: P
     status, output, _ = nlhf(tmp_path, "new", "experiment", "both")
     assert status == 0
     assert "nlhf reproduce both --config-dir conf" in output
+    tuned = (tmp_path / "conf" / "experiment" / "tune" / "both.yaml").read_text()
+    assert tuned.count("  one: [algorithm=one]\n") == 1 and "    two: {algorithm." in tuned
     text = (tmp_path / "conf" / "experiment" / "tabular" / "both.yaml").read_text()
     assert "  one: [algorithm=one]\n  two: [algorithm=two]\n" in text
     assert "my_" not in text + (tmp_path / "conf" / "table" / "both.yaml").read_text()
@@ -128,11 +130,11 @@ def test_names_that_would_be_hidden_or_are_ambiguous_are_refused(tmp_path: Path)
     for group in ("algorithm", "oracle"):
         (tmp_path / "conf" / group).mkdir(parents=True)
         (tmp_path / "conf" / group / "twin.yaml").write_text("_target_: x.X\n")
-    (tmp_path / "conf" / "oracle" / "dice.yaml").write_text("_target_: x.X\n")
     status, _, errors = nlhf(tmp_path, "check", "twin", "--config-dir", "conf")
     assert (status, "say algorithm=twin or oracle=twin" in errors) == (2, True)
+    (tmp_path / "conf" / "oracle" / "dice.yaml").write_text("_target_: x.X\n")
     status, _, errors = nlhf(tmp_path, "check", "oracle=dice", "--config-dir", "conf")
-    assert (status, "rename your oracle/dice.yaml" in errors) == (2, True)
+    assert (status, "oracle/dice.yaml ships with nlhf_repro: rename yours" in errors) == (2, True)
 
 
 SMALL = ("oracle.games=2", "budget.comparisons=400", "seeds.values=[0]", "--jobs", "1")

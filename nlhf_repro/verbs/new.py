@@ -43,8 +43,9 @@ def skeleton(kind: str, name: str, folder: Path) -> Iterator[tuple[Path, str]]:
     conf = folder / "conf"
     if kind == "experiment":
         own = sorted(path.stem for path in (conf / "algorithm").glob("*.yaml"))
-        text = _with_rows(_filled("experiment/my_experiment.yaml", name), own)
-        yield conf / "experiment" / "tabular" / f"{name}.yaml", text
+        for scale, template in (("tabular", "my_experiment"), ("tune", "my_experiment_tune")):
+            text = _with_rows(_filled(f"experiment/{template}.yaml", name), own)
+            yield conf / "experiment" / scale / f"{name}.yaml", text
         yield conf / "table" / f"{name}.yaml", _filled("experiment/my_experiment_table.yaml", name)
     else:
         yield folder / f"{name}.py", _filled(f"{kind}/my_{kind}.py", name)
@@ -105,6 +106,8 @@ def _next(kind: str, name: str, folder: Path) -> Iterator[str]:
     if kind == "experiment":
         yield f"{folder / 'conf' / 'experiment' / 'tabular' / f'{name}.yaml'}: change the rows"
         yield f"nlhf reproduce {name} --config-dir {conf}"
+        yield f"{folder / 'conf' / 'experiment' / 'tune' / f'{name}.yaml'}: the same rows"
+        yield f"nlhf tune {name} --config-dir {conf}"
         return
     yield f"{folder / f'{name}.py'}: change what is marked with CHANGE"
     yield f"nlhf check {kind}={name} --config-dir {conf}"
