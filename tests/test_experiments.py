@@ -26,7 +26,7 @@ def tiny(config, folder: Path):
     if small["oracle"]["games"] > 1:  # one constructed game of a uniform reference stays one
         small["oracle"]["games"] = 3
     if small["budget"]["comparisons"]:
-        small["budget"]["comparisons"] = 40
+        small["budget"]["comparisons"] = 400
     small["output_dir"] = str(folder)
     return small
 

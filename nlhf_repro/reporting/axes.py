@@ -111,7 +111,7 @@ def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
 
 def _draw_line(ax: Axes, line: Line) -> None:
     if line.counts.size:
-        ax.plot(line.counts, line.heights, color=INK, linestyle="--", linewidth=1.1)
+        ax.plot(line.counts, line.heights, color=INK, linestyle="--", linewidth=1.1, zorder=4)
         place = (float(line.counts[0]), float(line.heights[0]))
     else:
         ax.axhline(float(line.heights[0]), color=INK, linestyle="--", linewidth=1.1)
