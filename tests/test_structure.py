@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +81,31 @@ def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
 def test_files_stay_under_300_lines() -> None:
     files = [*MODULES, *Path(__file__).parent.glob("*.py")]
     assert {str(x): n for x in files if (n := len(x.read_text().splitlines())) > 300} == {}
+
+
+def code_lines(path: Path) -> int:
+    """Lines that are neither blank nor comment nor docstring."""
+    text = path.read_text()
+    documented: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            first = node.body[0]
+            documented |= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in documented
+        for number, line in lines
+    )
+
+
+def test_an_algorithm_is_a_short_file() -> None:
+    lengths = {
+        path.stem: code_lines(path)
+        for path in (PACKAGE / "algorithms").glob("*.py")
+        if path.stem != "__init__"
+    }
+    assert len(lengths) > 20
+    assert statistics.median(lengths.values()) <= 80
+    assert max(lengths.values()) <= 150, lengths
