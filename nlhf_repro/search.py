@@ -45,9 +45,10 @@ class Choices:
 
 @dataclass(frozen=True)
 class Metric:
-    """What trials are judged by: exp(mean over games and seeds of log(max(value, floor))).
+    """What trials are judged by: the arithmetic mean of a gap over games and seeds.
 
-    It is read once, at the end of training: one candidate checkpoint a run.
+    It is read once, at the end of training: one candidate checkpoint a run. A geometric mean would
+    choose settings that take the gap of a few games close to zero and ruin the others.
     """
 
     benchmark: str
@@ -55,7 +56,7 @@ class Metric:
 
     def __str__(self) -> str:
         """In the words of a note."""
-        return f"geometric mean {self.benchmark} of the {self.iterate} iterate"
+        return f"mean {self.benchmark} of the {self.iterate} iterate"
 
 
 Space = Mapping[str, Range | Choices]

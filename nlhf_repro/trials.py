@@ -58,8 +58,8 @@ class Outcome:
 
     Attributes:
         state: complete; failed, in training or scoring; or refused, before any work.
-        value: Geometric mean over games and seeds; infinite where the trial is not complete.
-        standard_error: Of its logarithm, games as clusters; NaN where there is none.
+        value: Mean over games and seeds; infinite where the trial is not complete.
+        standard_error: Games as clusters; NaN where there is none.
         interval: 95 %, over games; None where there is none.
         comparisons: A game, over all seeds; of a failed run all that it could have asked.
         reason: Why it is not complete, else empty.
@@ -93,14 +93,12 @@ def outcome(trial: Trial, metric: Metric) -> Outcome:
         return Outcome("failed", *nothing, spent, reason)
     config = trial.cells[0].config
     problems = _run(trial.cells[0])["ledger"]["problems"]
-    logs = estimate(
-        np.log(np.maximum(values, floor)),
-        deterministic=is_deterministic(config),
-        nested=problems == values.shape[1],
+    mean = estimate(
+        values, deterministic=is_deterministic(config), nested=problems == values.shape[1]
     )
-    finite = math.isfinite(logs.lower) and math.isfinite(logs.upper)
-    interval = (math.exp(logs.lower), math.exp(logs.upper)) if finite else None
-    return Outcome("complete", math.exp(logs.estimate), logs.standard_error, interval, spent, "")
+    finite = math.isfinite(mean.lower) and math.isfinite(mean.upper)
+    interval = (mean.lower, mean.upper) if finite else None
+    return Outcome("complete", mean.estimate, mean.standard_error, interval, spent, "")
 
 
 def total_comparisons(trials: Sequence[Trial]) -> int:
@@ -110,7 +108,7 @@ def total_comparisons(trials: Sequence[Trial]) -> int:
 
 
 def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
-    """Refuse a metric that the cells do not record, or whose logarithm has no meaning.
+    """Refuse a metric that the cells do not record, or that is no gap.
 
     Raises:
         ImpossibleSettingError: naming the key.
@@ -122,8 +120,8 @@ def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
         )
     if not build(config["benchmark"][metric.benchmark]).floor > 0:
         raise ImpossibleSettingError(
-            f"search.metric.benchmark = {metric.benchmark} has no floor and so no geometric mean: "
-            "choose a gap."
+            f"search.metric.benchmark = {metric.benchmark} has no floor and so is no gap, of which "
+            "the least is best: choose one."
         )
     if metric.iterate == "average" and not config["training"]["average_iterate"]:
         raise ImpossibleSettingError(

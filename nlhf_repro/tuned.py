@@ -20,8 +20,8 @@ Settings = Mapping[str, Any]
 class Winner:
     """What a search found for one row, at one point of its grid; file: conf/tuned/NAME.yaml.
 
-    Gaps are geometric means on the tuning worlds. The winner's is the least of many and therefore
-    lower than it will be elsewhere; None where there is none.
+    Gaps are means over games and seeds on the tuning worlds. The winner's is the least of many and
+    therefore lower than it will be elsewhere; None where there is none.
     """
 
     overrides: list[str]  # the winning settings; empty where nothing is tuned

@@ -24,7 +24,7 @@ TUNING = Tuning(
     reported_budget=500,
     worlds=(7,),
     seeds=(70, 71),
-    metric="geometric mean gap of the last iterate",
+    metric="mean gap of the last iterate",
 )
 
 
@@ -35,7 +35,7 @@ def tuned(label, **changes):
 def test_the_search_and_its_cost_are_said_once():
     notes = list(tuning_notes([tuned("A"), tuned("B", comparisons=500)]))
     assert notes == [
-        "Tuned: mine, 24 trials a row on world 7, seeds 70, 71, by the geometric mean gap of the "
+        "Tuned: mine, 24 trials a row on world 7, seeds 70, 71, by the mean gap of the "
         "last iterate; 1500 comparisons a game were spent on tuning these rows, which their "
         "budgets do not count. Intervals and p-values take the winners as given: another search "
         "could choose others."

@@ -168,7 +168,7 @@ def test_a_table_says_what_its_settings_cost(done: tuple[Path, str, str]) -> Non
     arguments = ("reproduce", "small", "--config-dir", str(folder / "conf"), *QUICK)
     status, output, errors = nlhf(folder, *arguments)
     assert status == 0, errors
-    assert "- Tuned: small, 4 trials a row on world 7, seed 70, by the geometric mean" in output
+    assert "- Tuned: small, 4 trials a row on world 7, seed 70, by the mean" in output
     assert "- Nothing to tune: D." in output
     failed = winners(folder / "conf")["rows"]["B (it's)"]["failed"]
     assert f"- Trials that failed, diverged or were refused: B (it's) ({failed}); C" in output

@@ -82,7 +82,7 @@ def trial_table(results: Results) -> str:
     names = column_names(row.space for row in results.rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    measured = ("value", "standard_error_of_log", "comparisons", "state", "reason")
+    measured = ("value", "standard_error", "comparisons", "state", "reason")
     writer.writerow(["row", "trial", *names, *measured])
     for row in results.rows:
         for trial, found in zip(row.trials, results.outcomes[row.label], strict=True):
