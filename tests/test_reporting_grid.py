@@ -45,6 +45,7 @@ def figure(**changes):
         "name": "swept",
         "title": "Title",
         "benchmark": "duality_gap",
+        "mean": "geometric",
         "label": "gap",
         "iterates": ("last",),
         "axis": "grid",
@@ -146,9 +147,9 @@ def test_points_of_a_figure_are_the_engines_estimates():
     assert list(line.heights) == [0.1, 0.2]
 
 
-def test_a_benchmark_without_a_floor_is_averaged_arithmetically():
-    rows = grid_rows(floors={"duality_gap": 0.0})
-    (panel,) = figure_panels(rows, figure(), 0.95)
+def test_arithmetic_means_are_those_of_the_engine():
+    rows = grid_rows()
+    (panel,) = figure_panels(rows, figure(mean="arithmetic"), 0.95)
     assert not panel.logarithmic
     mean = estimate(rows[0].values["duality_gap/last"][..., -1])
     drawn = (panel.curves[0].middle[0], panel.curves[0].lower[0], panel.curves[0].upper[0])
@@ -175,14 +176,17 @@ def test_figures_of_grids_are_drawn_with_the_same_bytes(scale, tmp_path):
 def test_figures_of_grids_that_mean_nothing_are_refused():
     with pytest.raises(ImpossibleSettingError, match="has axis: grid, and the experiment has no"):
         figure_panels([record("A", lognormal(0))], figure(), 0.95)
+    bare = [replace(row, floors=dict.fromkeys(row.floors, 0.0)) for row in grid_rows()]
+    with pytest.raises(ImpossibleSettingError, match="no floor: set mean to arithmetic"):
+        figure_panels(bare, figure(), 0.95)
     with pytest.raises(ImpossibleSettingError, match="has a line without points"):
         figure(lines={"theory": {}})
 
 
 def test_the_axis_decides_which_figure_a_table_describes():
     drawn = {
-        "name": "swept", "title": "T", "benchmark": "duality_gap", "label": "gap",
-        "iterates": ["last"], "axis": "grid", "grid_label": "x", "scale": "log",
+        "name": "swept", "title": "T", "benchmark": "duality_gap", "mean": "geometric",
+        "label": "gap", "iterates": ["last"], "axis": "grid", "grid_label": "x", "scale": "log",
         "panels": "none", "lines": {},
     }  # fmt: skip
     node = {

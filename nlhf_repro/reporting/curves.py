@@ -27,7 +27,7 @@ class Curve:
     """One row's learning curve, or one label's values over the points of a grid.
 
     `middle` is the geometric mean over seeds and games of the values clipped to the floor (over a
-    grid and without a floor, the arithmetic mean); `lower` and `upper` are its t interval, NaN
+    grid, the mean that the figure declares); `lower` and `upper` are its t interval, NaN
     where the logarithm is refused or one game is all there is. `quartiles` are those of the single
     runs.
     """
@@ -143,7 +143,7 @@ def grid_panel(
             f"Figure '{specification.name}' has axis: grid, and the experiment has no grid: "
             "declare one, or choose another axis."
         )
-    floor = max((row.floors.get(specification.benchmark, 0.0) for row in rows), default=0.0)
+    floor = _grid_floor(rows, specification)
     points: dict[str, list[tuple[float, Array]]] = {}
     left_out = []
     for row in sorted(rows, key=lambda row: float(row.grid_point or 0)):
@@ -167,6 +167,20 @@ def grid_panel(
         left_out=tuple(left_out),
         logarithmic=floor > 0,
     )
+
+
+def _grid_floor(rows: Sequence[RowRecord], specification: GridFigureSpecification) -> float:
+    """Below which values count as it; 0 for arithmetic means, which need none."""
+    if specification.mean == "arithmetic":
+        return 0.0
+    name = specification.benchmark
+    floors = [row.floors[name] for row in rows if name in row.floors]
+    if min(floors, default=1.0) <= 0:
+        raise ImpossibleSettingError(
+            f"Figure '{specification.name}' has mean: geometric, and {name} has no floor: set "
+            "mean to arithmetic."
+        )
+    return max(floors, default=0.0)
 
 
 def _final(

@@ -54,13 +54,13 @@ class FigureSpecification:
 class GridFigureSpecification:
     """One figure of values at the end of training over the points of the experiment's grid.
 
-    A line for every row's own label. Benchmarks with a floor are averaged geometrically on a log
-    scale, others arithmetically on a linear one; bars are the engine's intervals.
+    A line for every row's own label; bars are the engine's intervals.
 
     Attributes:
         name: Of the files; lower case.
         title: Above the figure.
         benchmark: On the vertical axis.
+        mean: Over seeds and games; geometric needs a benchmark with a floor and draws a log scale.
         label: The vertical axis in words.
         iterates: A panel each where panels is `iterate`, else one.
         axis: `grid`.
@@ -73,6 +73,7 @@ class GridFigureSpecification:
     name: str
     title: str
     benchmark: str
+    mean: Literal["geometric", "arithmetic"]
     label: str
     iterates: tuple[str, ...]
     axis: Literal["grid"]
