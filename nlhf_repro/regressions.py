@@ -8,6 +8,7 @@ and is ignored.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -49,7 +50,13 @@ def logistic_utility(law: Array, target_margin: float = 0.0) -> Array:
         ImpossibleSettingError: Where no chain of wins leads from some response to another, so that
             the optimum lies at infinity, or where rounding keeps Newton from the tolerance.
     """
-    law = _between_different(law)
+    law = np.ascontiguousarray(law, dtype=np.float64)
+    return _fitted(law.tobytes(), law.shape, target_margin).copy()
+
+
+@lru_cache(maxsize=8)  # offline methods fit one law again at every update
+def _fitted(content: bytes, shape: tuple[int, ...], target_margin: float) -> Array:
+    law = _between_different(np.frombuffer(content).reshape(shape))
     _require_linked(law, "strong")
     mass = law.sum(axis=-1) + law.sum(axis=-2)
     utility = np.zeros_like(mass)

@@ -20,6 +20,7 @@ from nlhf_repro.interfaces import Array, Game, ImpossibleSettingError, LabelKind
 MAXIMUM_OUTCOMES = 1 << 22
 RANKING_DECIMALS = 9  # sums of win rates closer than this are tied, here and where they are sampled
 _CHUNK = 1 << 20
+_REMEMBERED = 1 << 16  # entries of a game's table of pairs, which does not depend on the policy
 
 Groups = NDArray[np.int64]
 
@@ -59,6 +60,11 @@ def best_worst_law(game: Game, policy: Array, responses: int, labels: LabelKind)
     """
     check_best_worst_size(game.actions, responses, labels)
     groups, orders = _multisets(game.actions, responses)
+    if len(groups) * game.actions**2 <= _REMEMBERED:
+        chance = orders * policy[:, groups].prod(axis=-1)
+        tables = (_table_of(game, index, responses, labels) for index in range(game.games))
+        rows = [each @ table for each, table in zip(chance, tables, strict=True)]
+        return np.stack(rows).reshape(game.games, game.actions, game.actions)
     answers = 1 << comb(responses, 2) if labels == "bernoulli" else 1
     size = max(1, _CHUNK // (game.games * max(answers, responses**2)))
     law = np.zeros((game.games, game.actions**2))
@@ -107,6 +113,30 @@ def _multisets(actions: int, responses: int) -> tuple[Groups, Array]:
 
     every = list(combinations_with_replacement(range(actions), responses))
     return np.array(every, dtype=np.int64), np.array([orders(members) for members in every])
+
+
+def _table_of(game: Game, index: int, responses: int, labels: LabelKind) -> Array:
+    """Probability of every pair given the multiset, [multisets, actions^2], of one game."""
+    scores = None if game.scores is None else game.scores[index].tobytes()
+    return _table(game.preference_matrix[index].tobytes(), scores, game.actions, responses, labels)
+
+
+@lru_cache(maxsize=256)
+def _table(
+    preferences: bytes, scores: bytes | None, actions: int, responses: int, labels: LabelKind
+) -> Array:
+    game = Game(
+        np.frombuffer(preferences).reshape(1, actions, actions),
+        np.zeros((1, actions)),
+        None if scores is None else np.frombuffer(scores)[None],
+    )
+    groups, _ = _multisets(actions, responses)
+    shares = _pair_shares(game, groups, labels)[0]
+    cell = groups[:, :, None] * actions + groups[:, None, :]
+    cell += np.arange(len(groups))[:, None, None] * actions**2
+    size = len(groups) * actions**2
+    table: Array = np.bincount(cell.ravel(), shares.ravel(), size).reshape(-1, actions**2)
+    return table
 
 
 def _pair_shares(game: Game, members: Groups, labels: LabelKind) -> Array:
