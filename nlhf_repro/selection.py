@@ -135,8 +135,8 @@ def _table(
     cell = groups[:, :, None] * actions + groups[:, None, :]
     cell += np.arange(len(groups))[:, None, None] * actions**2
     size = len(groups) * actions**2
-    table: Array = np.bincount(cell.ravel(), shares.ravel(), size).reshape(-1, actions**2)
-    return table
+    table = np.bincount(cell.ravel(), shares.ravel(), size)
+    return np.asarray(table.reshape(-1, actions**2), dtype=np.float64)
 
 
 def _pair_shares(game: Game, members: Groups, labels: LabelKind) -> Array:

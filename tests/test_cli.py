@@ -62,9 +62,9 @@ def test_refusals_exit_with_2_and_run_nothing(
 
 def test_cfg_prints_the_configuration_of_a_row(tmp_path: Path) -> None:
     experiment = "experiment=tabular/comal_game"
-    status, output, _ = nlhf(tmp_path, "run", "--cfg", experiment, "row=INPO", "seed=4")
+    status, output, _ = nlhf(tmp_path, "run", "--cfg", experiment, "row=Nash-MD", "seed=4")
     assert status == 0
-    assert "nlhf_repro.algorithms.inpo.INPO" in output
+    assert "nlhf_repro.algorithms.nash_md.NashMD" in output
     assert "\nseed: 4\n" in output
     assert list(tmp_path.iterdir()) == []
 

@@ -36,9 +36,10 @@ class EGPO:
     E over pairs of uniform responses of (gap of log pi / ref - (P(y > y'') - P(y' > y'')) / tau)^2,
     y'' from pi_t, then from pi_{t+1/2}; a uniform pair meets `opponents` fresh responses y''.
 
-    Guarantee: the last iterate converges linearly to the regularized Nash. KL(pi*, pi_T) <=
-    (1 - alpha tau)^T KL(pi*, ref) held in every game tried; the theorem's text was not available.
-    One update evaluates preferences twice, which every count of queries includes.
+    Guarantee (abstract; the theorem's text was not available): the last iterate converges linearly
+    to the regularized Nash. At steps up to 2 / (1 + 2 tau), KL(pi*, pi_T) <= (1 - alpha tau)^T
+    KL(pi*, ref) held in every game tried; at steps of 5 and 10 it did not, and some runs did not
+    converge. One update evaluates preferences twice, which every count of queries includes.
 
     Departures: uniform responses exist only where responses can be enumerated; the authors'
     language models use temperature 2 and top-k 10 in their place.

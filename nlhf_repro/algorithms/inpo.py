@@ -43,7 +43,7 @@ class INPO:
     the pair of log pi - alpha tau log ref - (1 - alpha tau) log pi_t.
 
     Guarantee: with |log pi / ref| <= B and C = max(B tau, 1), the average iterate's regularized
-    duality gap is O(C sqrt(D / T)) (Theorem 3), and with eta_t = tau (t + 2) / 2 (`step_size:
+    duality gap is O(C sqrt(D / T)) for eta = C sqrt(T / D) (Theorem 3), and with eta_t = tau (t + 2) / 2 (`step_size:
     harmonic`) the last iterate has KL(pi*, pi_T) <= 32 C^2 / (tau^2 (T + 1)) (Theorem 4), both for
     exact minimization.
 

@@ -35,7 +35,8 @@ class MNPO:
     P(y' > y'')))^2, the win rates against a response of each other player, h the gap of log pi -
     mean over j != i of log pi_j.
 
-    Guarantee: the average policy's gap is O(1 / sqrt(T)), for one oracle that all players share.
+    Guarantee: the average policy's gap is O(1 / sqrt(T)), for one oracle that all players share and
+    steps of that order.
     Consequences (ours): players of one start stay identical and follow mwu; two exchange places
     at every update; three or more merge, their log-differences shrinking by 1 / (n - 1) but for the
     game's term.

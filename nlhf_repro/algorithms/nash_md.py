@@ -41,7 +41,7 @@ class NashMD:
     `opponents` fresh responses y''.
 
     Guarantee (Theorem 1): `step_size: harmonic` gives KL(pi*, pi_{T+1}) <= 8 / (tau^2 (T + 1)). A
-    constant step converges to the point whose opponent is its own mixture, near the regularized
+    constant step converges, where it is small, to the point whose opponent is its own mixture, near the regularized
     Nash, not at it.
 
     Improvement: at the reference the mixture is the reference, and the first update tilts it by

@@ -44,7 +44,7 @@ class RatioToBound:
         bound: inpo_last_iterate_kl, log_ratio or inpo_average_gap; the last at the end of training
             only, because its step is chosen for one T.
         rows: Labels (without the point of a grid) of the rows whose steps are the theorem's; the
-            others print "other steps".
+            others print "no bound claimed".
     """
 
     header: str
@@ -58,7 +58,7 @@ class RatioToBound:
         if not row.deterministic:
             raise RefusedCell("refused: the bound is for exact updates")
         if own_label(row) not in self.rows:
-            return Cell("other steps")
+            return Cell("no bound claimed")
         if row.regularization == 0:
             raise RefusedCell("no bound at regularization 0")
         values = series(row, self.benchmark, self.iterate)
