@@ -43,9 +43,9 @@ class INPO:
     the pair of log pi - alpha tau log ref - (1 - alpha tau) log pi_t.
 
     Guarantee: with |log pi / ref| <= B and C = max(B tau, 1), the average iterate's regularized
-    duality gap is O(C sqrt(D / T)) for eta = C sqrt(T / D) (Theorem 3), and with eta_t = tau (t + 2) / 2 (`step_size:
-    harmonic`) the last iterate has KL(pi*, pi_T) <= 32 C^2 / (tau^2 (T + 1)) (Theorem 4), both for
-    exact minimization.
+    duality gap is O(C sqrt(D / T)) for eta = C sqrt(T / D) (Theorem 3), and with eta_t = tau (t +
+    2) / 2 (`step_size: harmonic`) the last iterate has KL(pi*, pi_T) <= 32 C^2 / (tau^2 (T + 1))
+    (Theorem 4), both for exact minimization.
 
     Improvement: with independent pairs the first update tilts the reference by P(y > ref), and a
     tilt exp(alpha f) never lowers the mean of f, so P(pi_1 > ref) >= 1/2.

@@ -41,8 +41,8 @@ class NashMD:
     `opponents` fresh responses y''.
 
     Guarantee (Theorem 1): `step_size: harmonic` gives KL(pi*, pi_{T+1}) <= 8 / (tau^2 (T + 1)). A
-    constant step converges, where it is small, to the point whose opponent is its own mixture, near the regularized
-    Nash, not at it.
+    constant step converges, where it is small, to the point whose opponent is its own mixture, near
+    the regularized Nash, not at it; large ones cycle.
 
     Improvement: at the reference the mixture is the reference, and the first update tilts it by
     P(y > ref), which never lowers its mean, so P(pi_1 > ref) >= 1/2.
