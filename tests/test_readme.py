@@ -15,13 +15,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SMALLER = {  # overrides that shorten a command without changing what it does
     "reproduce egpo_tabular": ["oracle.games=2", "training.record_points=20"],
+    "check my_method": ["oracle.games=2", "budget.comparisons=400", "seeds.values=[0]"],
     "table egpo_tabular": ["oracle.games=2", "training.record_points=20"],
 }
 
 
 def commands():
     """Every `nlhf ...` of the first table and of the shell blocks."""
-    found = re.findall(r"`(nlhf (?:run|reproduce|table|list)[^`]*)`", README)
+    found = re.findall(r"`(nlhf (?:run|reproduce|table|list|new|check) [^`]*|nlhf list)`", README)
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     return found + [
         line for block in blocks for line in block.splitlines() if line.startswith("nlhf")
@@ -30,7 +31,7 @@ def commands():
 
 def run(command, folder):
     words = shlex.split(command)[1:]
-    if words[0] != "list":
+    if words[0] not in ("list", "new"):
         words += ["output_dir=out"]
         words += ["tracker=none"] if words[0] != "table" else []
     for start, overrides in SMALLER.items():
@@ -64,7 +65,7 @@ def folder(tmp_path_factory):
 
 def test_there_are_commands_of_every_verb():
     verbs = {command.split()[1] for command in commands()}
-    assert verbs == {"run", "reproduce", "table", "list"}
+    assert verbs == {"run", "reproduce", "table", "list", "new", "check"}
 
 
 @pytest.mark.slow
