@@ -218,7 +218,8 @@ def test_every_point_of_a_grid_is_tuned_by_itself(tmp_path: Path) -> None:
         ("algorithm.fails:", "algorithm.fail:", "did you mean fails?"),
         ("iterate: last", "iterate: average", "needs training.average_iterate = true"),
         ("benchmark: duality_gap,", "benchmark: gap,", "none of the experiment's benchmarks"),
-        ("oracle: random_games", "oracle: comal_cycle", "same games in every world"),
+        ("oracle: random_games", "oracle: comal_cycle", "same preferences in every world"),
+        ("{games: 2, actions: 3}", "{reference: normal_logits}", "same preferences in every world"),
         ("world: 7", "world: 7\ntuning: small", "search on top of another"),
         ("/table: default", "/table: default\n  - /experiment/tabular/small", "write out"),
     ],
@@ -230,6 +231,8 @@ def test_a_search_that_cannot_be_run_is_refused_before_any_work(
     edit(conf / "experiment" / "tune" / "small.yaml", old, new)
     if "comal" in new:
         edit(conf / "experiment" / "tune" / "small.yaml", "oracle: {games: 2, actions: 3}", "")
+    if "normal_logits" in new:
+        edit(conf / "experiment" / "tune" / "small.yaml", "oracle: random_games", "oracle: comal_cycle")
     status, output, errors = tune(tmp_path)
     assert (status, output) == (2, "")
     assert sentence in errors
