@@ -232,7 +232,11 @@ def test_a_search_that_cannot_be_run_is_refused_before_any_work(
     if "comal" in new:
         edit(conf / "experiment" / "tune" / "small.yaml", "oracle: {games: 2, actions: 3}", "")
     if "normal_logits" in new:
-        edit(conf / "experiment" / "tune" / "small.yaml", "oracle: random_games", "oracle: comal_cycle")
+        edit(
+            conf / "experiment" / "tune" / "small.yaml",
+            "oracle: random_games",
+            "oracle: comal_cycle",
+        )
     status, output, errors = tune(tmp_path)
     assert (status, output) == (2, "")
     assert sentence in errors
