@@ -54,6 +54,8 @@ def test_the_winner_is_the_least_of_equally_many_trials(done: tuple[Path, str, s
         assert winner["overrides"] == own
         assert winner["failed"] == sum(line["state"] != "complete" for line in lines)
         assert winner["trials"] == 4
+        assert winner["problem"]["oracle.actions"] == 3
+        assert winner["problem"].keys().isdisjoint({"oracle.games", *own[0].split("=")})
     assert found["rows"]["D"]["overrides"] == []
     assert found["rows"]["D"]["trials"] == 0
     assert (found["worlds"], found["seeds"]) == ([7], [70])
@@ -127,9 +129,10 @@ def test_rows_take_their_winners(done: tuple[Path, str, str]) -> None:
     [
         ("world=7", "world = 7 is a world that tuning = small searched on"),
         ("seeds.values=[1,70]", "seeds [70] are seeds that tuning = small searched with"),
+        ("oracle.actions=4", "they differ in oracle.actions (4 here, 3 there); make them equal"),
     ],
 )
-def test_worlds_and_seeds_of_the_search_are_not_reported(
+def test_other_problems_and_the_search_s_worlds_and_seeds_are_not_reported(
     done: tuple[Path, str, str], override: str, sentence: str
 ) -> None:
     with pytest.raises(ImpossibleSettingError) as error:
