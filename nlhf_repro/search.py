@@ -21,7 +21,7 @@ Scalar = bool | int | float | str | None
 Parameters = Mapping[str, Scalar]
 
 NODES = ("algorithm", "model", "training")
-TRAINING_KEYS = ("groups_per_iteration", "minibatch_size", "optimizer", "learning_rate")
+TRAINING_KEYS = ("groups_per_iteration", "minibatch_size", "learning_rate")
 # Of a range, on its scale; with few trials half the distance between them, as none comes nearer.
 EDGE = 0.01
 
@@ -38,7 +38,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """One of several values."""
+    """One of several numbers or booleans."""
 
     choices: list[Scalar]
 
@@ -159,6 +159,7 @@ def _axis(row: str, key: str, node: Any) -> Range | Choices:
             raise ImpossibleSettingError(
                 f"{path}.choices = {choices} must hold two values or more that differ: fix it."
             )
+        _check_choices(path, choices)
         return Choices(choices)
     check(path, node, Range)
     axis = Range(**node)
@@ -175,6 +176,17 @@ def _axis(row: str, key: str, node: Any) -> Range | Choices:
             f"{path} goes from {axis.low:g} to {axis.high:g}: give integers, or drop integer."
         )
     return axis
+
+
+def _check_choices(path: str, choices: Sequence[Scalar]) -> None:
+    """A name, or null, chooses another method or other data, which numbers and booleans refine."""
+    named = [x for x in choices if not isinstance(x, bool | int | float)]
+    if named:
+        raise ImpossibleSettingError(
+            f"{path}.choices = {list(choices)} holds {', '.join(map(repr, named))}: a choice that "
+            "is no number or boolean can change what a row pays or sees, so that its trials would "
+            "not be of one method; give each value a row of its own."
+        )
 
 
 def _check_tunable(path: str, key: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,10 @@ from nlhf_repro.validation import suggestion
 
 Settings = Mapping[str, Any]
 
+PROBLEM = ("oracle", "oracle_wrapper", "model", "training", "budget", "algorithm")
+# How many games are drawn, and what is recorded of a run, leave its problem as it is.
+NO_PROBLEM = ("oracle.games", "training.record_points", "training.average_iterate")
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -26,6 +31,7 @@ class Winner:
 
     overrides: list[str]  # the winning settings; empty where nothing is tuned
     row: list[str]  # the row's own overrides when it was tuned
+    problem: dict[str, Any]  # what it was tuned on, see `problem_of`
     gap: float | None
     interval: list[float] | None  # 95 %, over games
     untuned_gap: float | None  # of the row's own settings, where the space holds them
@@ -36,6 +42,10 @@ class Winner:
     edges: list[str]  # tuned keys on the edge of their space
     comparisons: int  # a game, on all trials and seeds
     budget: int | None  # comparisons a game of one run
+
+    def tuned_keys(self) -> set[str]:
+        """The keys that the search chose."""
+        return {_key(override) for override in self.overrides}
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def overrides_of_row(winners: Winners, label: str, base: str, row: Sequence[str]
         ImpossibleSettingError: there is none, or the row sets what the tuned one did not.
     """
     name, winner = winners.of(label, base)
-    chosen = {_key(override) for override in winner.overrides}
+    chosen = winner.tuned_keys()
     own, tuned = ({x for x in some if _key(x) not in chosen} for some in (row, winner.row))
     if own != tuned:
         differing = ", ".join(sorted(own ^ tuned))
@@ -99,7 +109,8 @@ def tuning_of_row(
     """What a table says about a tuned row, reported in the world of `config` at these seeds.
 
     Raises:
-        ImpossibleSettingError: the search saw the world, or one of the seeds.
+        ImpossibleSettingError: the search saw the world, or one of the seeds, or tuned the row on
+            another problem.
     """
     name, winner = winners.of(label, base)
     if config["world"] in winners.worlds:
@@ -112,6 +123,7 @@ def tuning_of_row(
         raise ImpossibleSettingError(
             f"seeds {seen} are seeds that tuning = {winners.name} searched with: report others."
         )
+    _check_problem(winners, name, label, config)
     return Tuning(
         name=winners.name,
         row=name,
@@ -119,12 +131,56 @@ def tuning_of_row(
         failed=winner.failed,
         edges=tuple(winner.edges),
         comparisons=winner.comparisons,
-        trial_budget=winner.budget,
-        reported_budget=config["budget"]["comparisons"],
         worlds=tuple(winners.worlds),
         seeds=tuple(winners.seeds),
         metric=winners.metric,
     )
+
+
+def problem_of(config: Settings, tuned: Iterable[str]) -> dict[str, Any]:
+    """What a row's settings are tuned for: dotted keys and values of its resolved configuration.
+
+    Its oracle but for the number of games, wrappers, model, training but for what is recorded,
+    budget and algorithm, without the `tuned` keys. World, seed and benchmarks are no part of it.
+    """
+    left_out = {*NO_PROBLEM, *tuned}
+    return {
+        key: value
+        for group in PROBLEM
+        for key, value in _dotted(config[group], group)
+        if key not in left_out
+    }
+
+
+def _check_problem(winners: Winners, name: str, label: str, config: Settings) -> None:
+    """Refuse another problem; keys that the algorithm has got since keep what it was by default."""
+    winner = winners.rows[name]
+    was, now = winner.problem, problem_of(config, winner.tuned_keys())
+    differing = [
+        f"{key} ({_shown(now, key)} here, {_shown(was, key)} there)"
+        for key in {**was, **now}
+        if (key in was or not key.startswith("algorithm."))
+        and (key not in was or key not in now or was[key] != now[key])
+    ]
+    if differing:
+        raise ImpossibleSettingError(
+            f"row {label!r} is not on the problem that tuning = {winners.name} tuned {name!r} on: "
+            f"they differ in {', '.join(differing)}; make them equal, or run "
+            f"nlhf tune {winners.experiment.removeprefix('tune/')} with the values here and name "
+            "the winners that it writes, or set tuning to null."
+        )
+
+
+def _shown(problem: Settings, key: str) -> str:
+    return json.dumps(problem[key]) if key in problem else "absent"
+
+
+def _dotted(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping):
+        yield path, node
+        return
+    for key, child in node.items():
+        yield from _dotted(child, f"{path}.{key}")
 
 
 def read_winners(name: str, folders: Sequence[Path]) -> Winners:

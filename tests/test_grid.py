@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from nlhf_repro.cells import experiment_cells, single_cell
-from nlhf_repro.config import search_path_override
+from nlhf_repro.config import compose_config, resolved_config, search_path_override
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
-from nlhf_repro.tuned import declared_digest
+from nlhf_repro.tuned import declared_digest, problem_of
 
 EXPERIMENT = """# @package _global_
 # Two rows at two points (ours)
@@ -33,13 +33,16 @@ rows: {INPO: [algorithm=inpo], EGPO: [algorithm=egpo]}
 """
 
 
-def winner(row: str, *overrides: str) -> dict[str, object]:
+def winner(row: str, *overrides: str, epsilon: float = -0.1) -> dict[str, object]:
     """A row of a winners' file; what the search measured does not matter here."""
     measured = {"gap": 0.1, "interval": None, "untuned_gap": None, "second_gap": None}
     counted = {"trials": 3, "distinct": 3, "failed": 0, "edges": [], "comparisons": 0}
+    point = ["oracle=annotator_types", f"oracle.epsilon={epsilon}", "training.iterations=3"]
+    composed = resolved_config(compose_config([f"algorithm={row}", *point]))
     return {
         "overrides": list(overrides),
         "row": [f"algorithm={row}"],
+        "problem": problem_of(composed, [x.partition("=")[0] for x in overrides]),
         **measured,
         **counted,
         "budget": None,
@@ -58,8 +61,9 @@ def winners(folder: Path) -> dict[str, object]:
         "metric": "gap",
         "rows": {
             "INPO": winner("inpo", "algorithm.step_size=0.25"),
+            "INPO, epsilon 0.2": winner("inpo", "algorithm.step_size=0.35", epsilon=0.2),
             "EGPO, epsilon -0.1": winner("egpo"),
-            "EGPO, epsilon 0.2": winner("egpo", "algorithm.step_size=0.5"),
+            "EGPO, epsilon 0.2": winner("egpo", "algorithm.step_size=0.5", epsilon=0.2),
         },
     }
 
@@ -105,9 +109,18 @@ def test_every_row_is_run_at_every_point(folder: Path) -> None:
 
 def test_winners_reach_their_row_or_its_point(folder: Path) -> None:
     cells = experiment_cells(swept(folder, "tuning=mine"))
-    assert [cell.config["algorithm"]["step_size"] for cell in cells] == [0.25, 0.25, 0.3, 0.5]
+    assert [cell.config["algorithm"]["step_size"] for cell in cells] == [0.25, 0.35, 0.3, 0.5]
     chosen = single_cell(swept(folder, "tuning=mine", "row='EGPO, epsilon 0.2'"))
     assert chosen.config["algorithm"]["step_size"] == 0.5
+
+
+def test_a_winner_of_the_row_serves_the_points_that_pose_its_problem(folder: Path) -> None:
+    path = folder / "conf" / "tuned" / "mine.yaml"
+    path.write_text(path.read_text().replace("INPO, epsilon 0.2", "SPPO"))
+    with pytest.raises(ImpossibleSettingError, match=r"epsilon \(0.2 here, -0.1 there\)"):
+        experiment_cells(swept(folder, "tuning=mine"))
+    chosen = single_cell(swept(folder, "tuning=mine", "row='INPO, epsilon -0.1'"))
+    assert chosen.config["algorithm"]["step_size"] == 0.25
 
 
 def test_a_row_without_a_winner_is_refused(folder: Path) -> None:
@@ -118,9 +131,7 @@ def test_a_row_without_a_winner_is_refused(folder: Path) -> None:
     path.write_text("rows: 3")
     with pytest.raises(ImpossibleSettingError, match="write it again with nlhf tune mine"):
         experiment_cells(swept(folder, "tuning=mine"))
-    with pytest.raises(
-        ImpossibleSettingError, match="tuning = yours is no tuning: choose from mine"
-    ):
+    with pytest.raises(ImpossibleSettingError, match="tuning = yours is no tuning: .*, mine,"):
         experiment_cells(swept(folder, "tuning=yours"))
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from command import REPOSITORY, nlhf
+from laboratory import algorithm
+
+from nlhf_repro.verbs.check import of_a_data_set
 
 KINDS = ("algorithm", "oracle", "benchmark")
 
@@ -155,6 +158,23 @@ def test_the_comparison_computes_only_what_is_new(tmp_path: Path) -> None:
     status, output, errors = nlhf(tmp_path, *changed)
     assert (status, "1 of 1 cells done" in errors) == (0, True)
     assert "algorithm.step_size 0.7, " in output and "training.learning_rate 0.03" in output
+
+
+def test_the_data_set_of_an_offline_algorithm_is_the_budget() -> None:
+    passes = "training.iterations=5"
+    assert of_a_data_set(algorithm("dpo"), 400) == ["training.groups_per_iteration=400", passes]
+    assert of_a_data_set(algorithm("dpo"), None) == [passes]
+    assert of_a_data_set(algorithm("inpo"), 400) == []
+
+
+@pytest.mark.slow
+def test_an_offline_algorithm_is_compared_on_the_whole_budget(tmp_path: Path) -> None:
+    status, output, errors = nlhf(tmp_path, "check", "dpo", *SMALL)
+    assert status == 0, errors
+    row = next(line for line in output.splitlines() if line.startswith("| dpo "))
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["400", "5"]
+    status, output, _ = nlhf(tmp_path, "check", "dpo", *SMALL, "training.groups_per_iteration=9")
+    assert "no comparison: training.groups_per_iteration = 9 would use 9 of" in output
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from nlhf_repro.interfaces import Game, ImpossibleSettingError
 from nlhf_repro.losses import MarginLogisticPair, RewardLogisticPair, SmoothedLogisticPair
+from nlhf_repro.pipeline.settings import offline_group
 
 OFFLINE = ["ipo", "dpo", "simpo"]
 
@@ -86,6 +87,29 @@ def test_offline_methods_pay_for_their_data_once(name, labels):
     assert ledger.gradient_steps == 4 * method.gradient_steps
     with pytest.raises(ImpossibleSettingError, match="does not pay for one iteration of 7"):
         trained(method, game, budget=6)
+
+
+@pytest.mark.parametrize("name", [*OFFLINE, "rlhf"])
+def test_a_budget_is_the_size_of_an_offline_data_set(name):
+    """Half of the groups would leave half of it unasked, and nothing would end training."""
+    method, game = algorithm(name), random_game(83, 2, 5)
+    with pytest.raises(ImpossibleSettingError, match="set it to 16, and training"):
+        trained(method, game, budget=16, groups_per_iteration=8)
+    found = trained(method, game, budget=16, groups_per_iteration=16, iterations=2)
+    assert found.ledger.comparisons == 16
+    assert trained(method, game, groups_per_iteration=8, iterations=1).ledger.comparisons == 8
+
+
+def test_an_algorithm_that_collects_now_and_then_is_not_offline():
+    class Periodic:
+        def phases(self, iteration):
+            method = algorithm("ipo")
+            return method.phases(0) if iteration % 3 == 0 else method.phases(1)
+
+    assert offline_group(algorithm("ipo")) == 1
+    assert offline_group(Periodic()) is None
+    assert offline_group(algorithm("inpo")) is None
+    assert offline_group(algorithm("rlhf", reward="oracle")) is None
 
 
 def test_training_offline_goes_on_where_it_stopped():

@@ -20,8 +20,6 @@ TUNING = Tuning(
     failed=0,
     edges=(),
     comparisons=1000,
-    trial_budget=500,
-    reported_budget=500,
     worlds=(7,),
     seeds=(70, 71),
     metric="mean gap of the last iterate",
@@ -51,8 +49,6 @@ def test_doubts_are_said_row_by_row():
     rows = [
         tuned("A", edges=("algorithm.step_size",), failed=2),
         tuned("B", trials=0, comparisons=0),
-        tuned("C", reported_budget=100),
-        tuned("D", reported_budget=100),
         record("E", GAPS),
     ]
     notes = list(tuning_notes(rows))
@@ -62,7 +58,6 @@ def test_doubts_are_said_row_by_row():
         "Winners on the edge of the searched space: A (algorithm.step_size); better settings may "
         "lie beyond.",
         "Trials that failed, diverged or were refused: A (2).",
-        "Tuned at 500 comparisons a game, reported at 100 comparisons a game: C; D.",
     ]
 
 

@@ -18,7 +18,7 @@ NODE = {
     "metric": {"benchmark": "duality_gap", "iterate": "last"},
     "spaces": {
         "A": {"algorithm.step_size": STEP, "algorithm.gradient_steps": STEPS},
-        "B, tau 0.1": {"training.learning_rate": {"choices": [None, 0.1, 0.2, 0.3]}},
+        "B, tau 0.1": {"training.learning_rate": {"choices": [0.05, 0.1, 0.2, 0.3]}},
         "C": {},
     },
 }
@@ -53,8 +53,12 @@ A = ("spaces", "A")
         ((*A, "algorithm.step_size"), {"low": 0}, "algorithm.step_size.high is missing"),
         ((*A, "algorithm.step_size"), {**STEP, "step": 1}, "step is no key"),
         ((*A, "algorithm.step_size"), {"low": 0, "high": float("inf")}, "low must lie below"),
-        ((*A, "algorithm.design"), {"choices": ["best_worst"]}, "two values or more"),
-        ((*A, "algorithm.design"), {"choices": ["a", "a"]}, "two values or more"),
+        ((*A, "algorithm.responses"), {"choices": [4]}, "two values or more"),
+        ((*A, "algorithm.responses"), {"choices": [4, 4]}, "two values or more"),
+        ((*A, "algorithm.reward"), {"choices": ["fitted", "oracle"]}, "holds 'fitted', 'oracle'"),
+        ((*A, "algorithm.design"), {"choices": [True, "all_pairs"]}, "pays or sees"),
+        ((*A, "training.learning_rate"), {"choices": [None, 0.1]}, "holds None"),
+        ((*A, "training.optimizer"), {"choices": ["sgd", "adam"]}, "of training, tune"),
         ((*A, "budget.comparisons"), STEPS, "would change what rows are compared on"),
         ((*A, "oracle.games"), STEPS, "would change what rows are compared on"),
         ((*A, "algorithm.labels"), {"choices": ["a", "b"]}, "what rows are compared on"),
@@ -98,7 +102,7 @@ def test_trials_fill_their_space_evenly():
     assert min(counts) <= 2 < 32 <= max(counts)
     chosen = [x["training.learning_rate"] for x in proposals_of("B, tau 0.1")]
     assert {repr(x): chosen.count(x) for x in chosen} == {
-        "None": 4,
+        "0.05": 4,
         "0.1": 4,
         "0.2": 4,
         "0.3": 4,
@@ -121,7 +125,7 @@ def test_the_first_trial_is_the_present_setting_where_it_fits():
         {"algorithm.step_size": True, "algorithm.gradient_steps": 20},
     ):
         assert proposals(search, "A", outside) == drawn
-    rate = {"training.learning_rate": None}
+    rate = {"training.learning_rate": 0.2}
     assert proposals(search, "B, tau 0.1", rate)[0] == rate
 
 
@@ -143,11 +147,10 @@ def test_a_linear_range_keeps_its_digits_and_its_ends():
         (Range(0.01, 1, log=True), 0.011, False),
         (Range(1, 64, log=True, integer=True), 1, True),
         (Range(1, 64, log=True, integer=True), 2, False),
-        (Choices([None, 1, 2, 3]), 1, True),
-        (Choices([None, 1, 2, 3]), 2, False),
-        (Choices([None, 1, 2, 3]), None, False),
+        (Choices([1, 2, 3]), 1, True),
+        (Choices([1, 2, 3]), 2, False),
+        (Choices([False, 1, 2, 3]), False, False),
         (Choices([1, 2]), 1, False),
-        (Choices(["a", "b", "c"]), "a", False),
     ],
 )
 def test_the_edge_of_a_space(axis, value, flagged):

@@ -54,6 +54,8 @@ def test_the_winner_is_the_least_of_equally_many_trials(done: tuple[Path, str, s
         assert winner["overrides"] == own
         assert winner["failed"] == sum(line["state"] != "complete" for line in lines)
         assert winner["trials"] == 4
+        assert winner["problem"]["oracle.actions"] == 3
+        assert winner["problem"].keys().isdisjoint({"oracle.games", *own[0].split("=")})
     assert found["rows"]["D"]["overrides"] == []
     assert found["rows"]["D"]["trials"] == 0
     assert (found["worlds"], found["seeds"]) == ([7], [70])
@@ -127,9 +129,10 @@ def test_rows_take_their_winners(done: tuple[Path, str, str]) -> None:
     [
         ("world=7", "world = 7 is a world that tuning = small searched on"),
         ("seeds.values=[1,70]", "seeds [70] are seeds that tuning = small searched with"),
+        ("oracle.actions=4", "they differ in oracle.actions (4 here, 3 there); make them equal"),
     ],
 )
-def test_worlds_and_seeds_of_the_search_are_not_reported(
+def test_other_problems_and_the_search_s_worlds_and_seeds_are_not_reported(
     done: tuple[Path, str, str], override: str, sentence: str
 ) -> None:
     with pytest.raises(ImpossibleSettingError) as error:
@@ -218,7 +221,8 @@ def test_every_point_of_a_grid_is_tuned_by_itself(tmp_path: Path) -> None:
         ("algorithm.fails:", "algorithm.fail:", "did you mean fails?"),
         ("iterate: last", "iterate: average", "needs training.average_iterate = true"),
         ("benchmark: duality_gap,", "benchmark: gap,", "none of the experiment's benchmarks"),
-        ("oracle: random_games", "oracle: comal_cycle", "same games in every world"),
+        ("oracle: random_games", "oracle: comal_cycle", "same preferences in every world"),
+        ("{games: 2, actions: 3}", "{reference: normal_logits}", "same preferences in every world"),
         ("world: 7", "world: 7\ntuning: small", "search on top of another"),
         ("/table: default", "/table: default\n  - /experiment/tabular/small", "write out"),
     ],
@@ -230,6 +234,12 @@ def test_a_search_that_cannot_be_run_is_refused_before_any_work(
     edit(conf / "experiment" / "tune" / "small.yaml", old, new)
     if "comal" in new:
         edit(conf / "experiment" / "tune" / "small.yaml", "oracle: {games: 2, actions: 3}", "")
+    if "normal_logits" in new:
+        edit(
+            conf / "experiment" / "tune" / "small.yaml",
+            "oracle: random_games",
+            "oracle: comal_cycle",
+        )
     status, output, errors = tune(tmp_path)
     assert (status, output) == (2, "")
     assert sentence in errors

@@ -75,8 +75,7 @@ class Tuning:
     name: of the winners, conf/tuned/NAME.yaml; row: the label there, which several rows may share.
     trials: settings tried, 0 where the row has nothing to tune; failed: those that diverged,
     failed or were refused. edges: tuned keys whose winner lies on the edge of its space.
-    comparisons: spent per game on all trials. Budgets are comparisons per game: of a trial, and of
-    the reported row; None for no limit. metric: what the winner is the least of, in words.
+    comparisons: spent per game on all trials. metric: what the winner is the least of, in words.
     """
 
     name: str
@@ -85,8 +84,6 @@ class Tuning:
     failed: int
     edges: tuple[str, ...]
     comparisons: int
-    trial_budget: int | None
-    reported_budget: int | None
     worlds: tuple[int, ...]
     seeds: tuple[int, ...]
     metric: str

@@ -19,6 +19,9 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.losses import PolicyGradient
 from nlhf_repro.selection import check_best_worst_size
 
+# One that collects in none of these is taken for offline.
+LATER_ITERATIONS = range(1, 100)
+
 
 def check_settings(
     algorithm: Algorithm,
@@ -52,6 +55,7 @@ def check_settings(
         _check_expected(settings, comparisons_budget)
     elif comparisons_budget is not None:
         _check_budget(phases, settings, comparisons_budget)
+        _check_data_set(algorithm, settings, comparisons_budget)
 
 
 def _check_numbers(settings: TrainingSettings) -> None:
@@ -183,3 +187,29 @@ def _check_budget(phases: Sequence[Phase], settings: TrainingSettings, budget: i
             f"budget.comparisons = {budget} does not pay for one iteration of {cost} comparisons: "
             "raise it or lower training.groups_per_iteration."
         )
+
+
+def offline_group(algorithm: Algorithm) -> int | None:
+    """Comparisons a group of a data set that is collected once; None for any other algorithm.
+
+    Such an algorithm asks in its first iteration alone, so that no budget ends its training.
+    """
+    from nlhf_repro.pipeline.comparisons import iteration_comparisons
+
+    first = iteration_comparisons(algorithm.phases(0), 1)
+    again = any(iteration_comparisons(algorithm.phases(each), 1) for each in LATER_ITERATIONS)
+    return first if first and not again else None
+
+
+def _check_data_set(algorithm: Algorithm, settings: TrainingSettings, budget: int) -> None:
+    """Refuse an offline algorithm that would leave more than a group of its budget unasked."""
+    cost = offline_group(algorithm)
+    if cost is None or budget - cost * settings.groups_per_iteration <= cost:
+        return
+    raise ImpossibleSettingError(
+        f"training.groups_per_iteration = {settings.groups_per_iteration} would use "
+        f"{cost * settings.groups_per_iteration} of budget.comparisons = {budget}, because "
+        f"{type(algorithm).__name__} asks in its first iteration alone: set it to "
+        f"{budget // cost}, and training.iterations, which then counts passes over those data and "
+        "which the budget does not end, to what you want."
+    )

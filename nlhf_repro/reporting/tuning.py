@@ -52,12 +52,6 @@ def _doubts(tuned: Sequence[tuple[str, Tuning]]) -> Iterator[str]:
     failed = [f"{label} ({x.failed})" for label, x in tuned if x.failed]
     if failed:
         yield f"Trials that failed, diverged or were refused: {'; '.join(failed)}."
-    elsewhere: dict[str, list[str]] = {}
-    for label, x in tuned:
-        if x.trials and x.trial_budget != x.reported_budget:
-            budgets = f"{_budget(x.trial_budget)}, reported at {_budget(x.reported_budget)}"
-            elsewhere.setdefault(budgets, []).append(label)
-    yield from (f"Tuned at {x}: {'; '.join(labels)}." for x, labels in elsewhere.items())
 
 
 def _counted(noun: str, numbers: Sequence[int]) -> str:
@@ -66,7 +60,3 @@ def _counted(noun: str, numbers: Sequence[int]) -> str:
 
 def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
-
-
-def _budget(comparisons: int | None) -> str:
-    return "no limit" if comparisons is None else f"{comparisons} comparisons a game"

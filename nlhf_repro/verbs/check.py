@@ -20,6 +20,7 @@ from nlhf_repro.config import (
 from nlhf_repro.conformance import Group, Outcome, Subject, check_part
 from nlhf_repro.conformance.laboratory import needs_scores
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError
+from nlhf_repro.pipeline.settings import offline_group
 from nlhf_repro.validation import load_target, suggestion
 from nlhf_repro.verbs.reproduce import reproduce
 from nlhf_repro.verbs.sweep import quoted
@@ -35,6 +36,8 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
 ROW_KEYS = ("algorithm", "training")
 # Where an algorithm ties no rate to its step: the quickstart's optimizer.
 UNTIED = ("training.optimizer=adam", "training.learning_rate=0.05")
+# Of an algorithm whose data are collected once, so that the budget does not end its training.
+OFFLINE_ITERATIONS = 5
 
 
 def check(
@@ -125,13 +128,25 @@ def compare(
     given = {override_key(x) for x in own}
     if untied and not given & {"training.optimizer", "training.learning_rate"}:
         row += UNTIED
-    added = f"+rows.{subject.name}=[{','.join(quoted(x) for x in row)}]"
     sys.stdout.flush()
     try:
+        composed = [*search_path_override(config_dir), "experiment=tabular/check", *others]
+        budget = compose_config(composed).budget.comparisons
+        row += [x for x in of_a_data_set(algorithm, budget) if override_key(x) not in given]
+        added = f"+rows.{subject.name}=[{','.join(quoted(x) for x in row)}]"
         return reproduce("check", [added, *others], config_dir, jobs)
     except ImpossibleSettingError as error:
         sys.stdout.write(f"no comparison: {error}\n")
         return 0
+
+
+def of_a_data_set(algorithm: Algorithm, budget: int | None) -> list[str]:
+    """Of an offline algorithm: the budget as its data set, and few updates on it; else nothing."""
+    group = offline_group(algorithm)
+    if group is None:
+        return []
+    groups = [] if budget is None else [f"training.groups_per_iteration={budget // group}"]
+    return [*groups, f"training.iterations={OFFLINE_ITERATIONS}"]
 
 
 def own_training(own: Sequence[str]) -> list[str]:

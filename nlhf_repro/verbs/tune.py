@@ -152,15 +152,14 @@ def _trial(
 
 
 def _check_worlds_differ(cell: Cell) -> None:
-    """Refuse games that are the same in every world: none would be left to report on."""
+    """Refuse preferences that are the same in every world: none would be left to report on."""
     here = game_of(cell.config)
     there = game_of({**cell.config, "world": cell.config["world"] + 1})
-    if np.array_equal(here.preference_matrix, there.preference_matrix) and np.array_equal(
-        here.log_reference, there.log_reference
-    ):
+    if np.array_equal(here.preference_matrix, there.preference_matrix):
         raise ImpossibleSettingError(
-            f"the oracle of row {cell.row!r} has the same games in every world, so that settings "
-            "would be reported on the games that chose them: tune on an oracle that draws games."
+            f"the oracle of row {cell.row!r} has the same preferences in every world, whatever its "
+            "references, so that settings would be reported on the games that chose them: tune on "
+            "an oracle that draws games."
         )
 
 

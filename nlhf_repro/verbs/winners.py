@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import yaml
 
@@ -14,7 +15,7 @@ from nlhf_repro.reporting import Cell, Table, TableRow, to_markdown
 from nlhf_repro.reporting.numbers import plain, positive_interval
 from nlhf_repro.search import Search, as_override, column_names, edges, sampler_description
 from nlhf_repro.trials import Outcome, SearchedRow, total_comparisons
-from nlhf_repro.tuned import Winner, Winners
+from nlhf_repro.tuned import Winner, Winners, problem_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def winner_of(row: SearchedRow, outcomes: Sequence[Outcome]) -> Winner:
     return Winner(
         overrides=[as_override(key, value) for key, value in parameters.items()],
         row=list(row.overrides),
+        problem=problem_of(row.cells[0].config, row.space),
         gap=_digits(found.value) if found else None,
         interval=[_digits(x) for x in found.interval] if found and found.interval else None,
         untuned_gap=_digits(outcomes[0].value) if complete else None,
@@ -71,10 +73,33 @@ def winners_file(results: Results) -> str:
         metric=str(results.search.metric),
         rows={row.label: winner_of(row, results.outcomes[row.label]) for row in results.rows},
     )
+    head = f"# Winners of {results.search.trials} trials a row, written by nlhf tune: not edited\n"
+    return head + written(winners)
+
+
+class _Flow(dict[str, Any]):
+    """A mapping that YAML writes in braces."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in which such mappings stay short."""
+
+
+_Dumper.add_representer(
+    _Flow,
+    lambda dumper, node: dumper.represent_mapping(
+        "tag:yaml.org,2002:map", node.items(), flow_style=True
+    ),
+)
+
+
+def written(winners: Winners) -> str:
+    """The winners as YAML; their name is the file's."""
     node = asdict(winners)
     del node["name"]
-    head = f"# Winners of {results.search.trials} trials a row, written by nlhf tune: not edited\n"
-    return head + yaml.safe_dump(node, sort_keys=False, width=100)
+    for row in node["rows"].values():
+        row["problem"] = _Flow(row["problem"])
+    return yaml.dump(node, Dumper=_Dumper, sort_keys=False, width=100)
 
 
 def trial_table(results: Results) -> str:
