@@ -40,6 +40,12 @@ from nlhf_repro.interfaces.records import (
     TrainingSettings,
     Trajectory,
 )
+from nlhf_repro.interfaces.scoring import (
+    Diagnostics,
+    MetricScores,
+    ModelScores,
+    UnusableAnnotationsError,
+)
 
 __all__ = [
     "Advance",
@@ -47,6 +53,7 @@ __all__ = [
     "Array",
     "Benchmark",
     "Collect",
+    "Diagnostics",
     "ExactState",
     "Fit",
     "FixedPoint",
@@ -55,7 +62,9 @@ __all__ = [
     "ImpossibleSettingError",
     "LabelKind",
     "Ledger",
+    "MetricScores",
     "Model",
+    "ModelScores",
     "OracleWrapper",
     "PairLoss",
     "Phase",
@@ -69,4 +78,5 @@ __all__ = [
     "TrainablePolicy",
     "TrainingSettings",
     "Trajectory",
+    "UnusableAnnotationsError",
 ]
