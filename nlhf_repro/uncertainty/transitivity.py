@@ -22,9 +22,10 @@ _NOTE = "checkpoint level: tests these checkpoints' judgments and ignores traini
 class CurlTest:
     """Hotelling's test that log-odds have no cyclic part; NaN where not estimable.
 
-    Small p-values speak against Bradley-Terry. `cyclic_share` is the cyclic part of the sum of squared log-odds, the sampling variance taken
-    off both and the ratio clipped to [0, 1] (our reading of a bias-corrected share). `curl` of a
-    triple (a, b, c) is l_ab + l_bc - l_ac, zero under Bradley-Terry.
+    Small p-values speak against Bradley-Terry. `cyclic_share` is the cyclic part of the sum of
+    squared log-odds, the sampling variance taken off both and the ratio clipped to [0, 1] (our
+    reading of a bias-corrected share). `curl` of a triple (a, b, c) is l_ab + l_bc - l_ac, zero
+    under Bradley-Terry.
     """
 
     statistic: float  # F
