@@ -132,7 +132,7 @@ def cyclic(items: int, size: float) -> Array:
 
 def test_three_items_have_one_curl_with_its_own_test() -> None:
     """d = 1: F is the squared ratio of the curl to its clustered error."""
-    wins = round_robin(7, 120, cyclic(3, 0.3))
+    wins = round_robin(7, 120, cyclic(3, 0.3) + transitive(np.array([0.0, 0.6, -0.6])))
     found = curl_test(wins)
     odds, influence = [], []
     for a, b in ((0, 1), (1, 2), (2, 0)):
@@ -141,6 +141,9 @@ def test_three_items_have_one_curl_with_its_own_test() -> None:
         odds.append(special.logit(rate))
         influence.append((weighted_ratio(won, met) - rate) / (rate * (1 - rate)))
     error = stats.sem(np.sum(influence, axis=0))
+    total = np.sum(np.square(odds)) - sum(stats.sem(each) ** 2 for each in influence)
+    share = (sum(odds) ** 2 - error**2) / 3 / total
+    assert found.cyclic_share == pytest.approx(share, rel=1e-10)
     assert (found.triples, found.degrees_of_freedom) == (((0, 1, 2),), (1, 119))
     assert found.curl == pytest.approx([sum(odds)], abs=1e-12)
     assert found.curl_standard_error == pytest.approx([error], rel=1e-10)

@@ -113,13 +113,18 @@ def test_correlation_of_contrasts_by_hand(matched: bool) -> None:
     assert np.diag(found) == pytest.approx([1, 1])
 
 
-def test_correlation_agrees_with_the_errors_of_the_differences() -> None:
-    """Var(a - b) of `difference` is the diagonal: (a - b) + (b - c) is (a - c)."""
+@pytest.mark.parametrize("matched", [False, True])
+def test_correlation_agrees_with_the_errors_of_the_differences(matched: bool) -> None:
+    """Var(a - b) of `difference`, within strata, is the diagonal: (a - b) + (b - c) is (a - c)."""
     rng = np.random.default_rng(7)
-    tables = [crossed(rng, seeds, 50) + rng.normal(size=(seeds, 1)) for seeds in (3, 5, 4)]
-    correlation = contrast_correlation(tables, [[1, -1, 0], [0, 1, -1]])
+    strata = [0] * 20 + [1] * 30
+    tables = [crossed(rng, 4, 50) + rng.normal(size=(4, 1)) for _ in range(3)]
+    correlation = contrast_correlation(
+        tables, [[1, -1, 0], [0, 1, -1]], matched=matched, strata=strata
+    )
     ab, bc, ac = (
-        difference(tables[i], tables[j]).standard_error for i, j in ((0, 1), (1, 2), (0, 2))
+        difference(tables[i], tables[j], matched, strata=strata).standard_error
+        for i, j in ((0, 1), (1, 2), (0, 2))
     )
     assert correlation[0, 1] == pytest.approx((ac**2 - ab**2 - bc**2) / (2 * ab * bc), rel=1e-9)
 
@@ -184,6 +189,8 @@ def test_equivalence_is_that_of_statsmodels_and_has_three_verdicts() -> None:
         expected = ttost_paired(first[0], second[0], -margin, margin)[0]
         assert equivalence(found, margin).p_value == pytest.approx(float(expected), rel=1e-9)
     wide, narrow = equivalence(found, 1.0), equivalence(found, 0.1)
+    ninety = difference(first, second, deterministic=True, confidence=0.9)
+    assert (wide.lower, wide.upper) == pytest.approx((ninety.lower, ninety.upper), rel=1e-12)
     assert (wide.verdict, narrow.verdict) == ("equivalent", "inconclusive")
     assert -1 < wide.lower < wide.upper < 1
     assert narrow.lower <= -0.1 or narrow.upper >= 0.1
