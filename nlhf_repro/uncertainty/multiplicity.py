@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -17,19 +19,46 @@ def holm(p_values: ArrayLike) -> Array:
     Raises:
         ValueError: not one-dimensional, or a p-value outside [0, 1].
     """
-    from statsmodels.stats.multitest import multipletests
+    return _adjusted(p_values, "holm")
 
+
+def benjamini_hochberg(p_values: ArrayLike) -> Array:
+    """Benjamini-Hochberg adjusted p-values of one family [tests], in the order given.
+
+    Those at or below q have an expected share of false discoveries of at most q, if the tests are
+    independent or positively dependent (Benjamini and Hochberg 1995): for families labelled
+    exploratory. NaN (not estimable) stays NaN and is not counted in the family.
+
+    Raises:
+        ValueError: not one-dimensional, or a p-value outside [0, 1].
+    """
+    return _adjusted(p_values, "fdr_bh")
+
+
+def checked_family(p_values: ArrayLike) -> Array:
+    """`p_values` as a float list [tests], NaN allowed.
+
+    Raises:
+        ValueError: not one-dimensional, or a p-value outside [0, 1].
+    """
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(
             f"p_values has shape {values.shape}: give the family as one list of numbers."
         )
-    known = ~np.isnan(values)
-    outside = known & ~((values >= 0) & (values <= 1))
+    outside = ~np.isnan(values) & ~((values >= 0) & (values <= 1))
     if outside.any():
         index = int(outside.argmax())
         raise ValueError(f"p_values[{index}] is {values[index]}: a p-value lies between 0 and 1.")
+    return values
+
+
+def _adjusted(p_values: ArrayLike, method: Literal["holm", "fdr_bh"]) -> Array:
+    from statsmodels.stats.multitest import multipletests
+
+    values = checked_family(p_values)
+    known = ~np.isnan(values)
     adjusted = np.full(values.shape, np.nan)
     if known.any():
-        adjusted[known] = multipletests(values[known], method="holm")[1]
+        adjusted[known] = multipletests(values[known], method=method)[1]
     return adjusted
