@@ -94,6 +94,8 @@ def length_controlled_win_rate(
     fitted = penalized_logistic.fit(design, labels, weights[None], np.array([chosen]))[0]
     coefficients = np.zeros(3)
     coefficients[used] = fitted
+    if coefficients[2] == 0:
+        notes.append("the penalty set the model's coefficient to 0")
     values = _pseudo_observations(coefficients, features, shares, everything, weights, used)
     return LengthControlledWinRate(
         estimate=100 * float(expit(features[:, 1:] @ coefficients[1:]).mean()),
