@@ -225,3 +225,36 @@ def test_gamed_rows_without_a_preference_are_left_out(gamed: GamedRows, tmp_path
     assert (
         scored(holes, inverse_penalty=3.0).estimate == scored(fewer, inverse_penalty=3.0).estimate
     )
+
+
+@pytest.mark.slow
+def test_intervals_cover_where_alpaca_evals_do_not(gamed: GamedRows) -> None:
+    """Samples of 300 questions out of 3000; the truth is the fit to all, gamed rows in proportion.
+
+    alpaca-eval's `lc_standard_error` is the spread of predictions at equal lengths.
+    """
+    size, rounds = 300, 400
+    preferences, lengths = arrays(7, 3000)
+    difficulties = alpaca_rows.difficulties(3000)
+    above = np.column_stack(
+        [np.tanh(gamed.scaled_length_differences), gamed.difficulties, np.zeros(2 * COUNT)]
+    )
+    own = np.column_stack([np.tanh(lengths / lengths.std()), difficulties, np.ones(3000)])
+    weights = np.repeat([0.1, size / 3000], [2 * COUNT, 3000])
+    shares = np.concatenate([gamed.shares, preferences - 1])
+    features = np.vstack([above, own])
+    whole = logistic.fit(features, shares, weights[None], np.array([1e4]))[0]
+    truth = 100 * expit(own[:, 1:] @ whole[1:]).mean()
+    covered = np.zeros((rounds, 2))
+    for round_, rng in enumerate(np.random.default_rng(8).spawn(rounds)):
+        drawn = rng.integers(0, 3000, size)
+        found = length_controlled_win_rate(
+            preferences[drawn], lengths[drawn], difficulties[drawn], gamed, 1e4
+        )
+        assert found.coefficients is not None
+        predicted = 100 * expit(own[drawn, 1:] @ found.coefficients[1:])
+        errors = np.array([found.standard_error, standard_error(predicted)])
+        covered[round_] = abs(found.estimate - truth) <= 1.96 * errors
+    ours, theirs = covered.mean(0)
+    assert abs(ours - 0.95) < 3 * np.sqrt(0.95 * 0.05 / rounds)
+    assert theirs < 0.8

@@ -32,7 +32,7 @@ folder = Path(sys.argv[1])
 glm_winrate.hf_hub_download = lambda **_: str(folder / "df_gamed.csv")
 found = {}
 for path in sorted(folder.glob("case_*.json")):
-    for glm in ("length_controlled_v1", "length_controlled_minimal"):
+    for glm in glm_winrate.GLM_INFO:
         rows = json.loads(path.read_text())
         try:
             numbers = glm_winrate.get_length_controlled_winrate(
@@ -98,7 +98,9 @@ def ours(folder: Path, case: str, glm: str) -> UpstreamNumbers:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("glm", ["length_controlled_v1", "length_controlled_minimal"])
+@pytest.mark.parametrize(
+    "glm", ["length_controlled_v1", "length_controlled_noreg", "length_controlled_minimal"]
+)
 @pytest.mark.parametrize("case", cases())
 def test_upstream_mode_prints_what_alpaca_eval_prints(
     folder: Path, official: dict[str, dict[str, float]], case: str, glm: str

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlhf_repro.benchmarks.annotation_files import (
@@ -70,6 +70,7 @@ def test_missing_files_folders_and_damaged_archives_are_refused(tmp_path: Path) 
         read_rows(archive)
 
 
+@settings(max_examples=50, deadline=None)
 @given(rows=st.lists(st.dictionaries(st.text(), JSON), min_size=1), packed=st.booleans())
 def test_lists_and_lines_give_back_every_row(
     rows: list[dict[str, object]], packed: bool, tmp_path_factory: pytest.TempPathFactory
@@ -82,6 +83,7 @@ def test_lists_and_lines_give_back_every_row(
         assert repr(read_rows(path)) == repr(rows)
 
 
+@settings(max_examples=50, deadline=None)
 @given(content=st.binary())
 def test_arbitrary_bytes_are_read_or_refused(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -103,7 +105,7 @@ def test_a_foreign_format_is_named_by_its_fields() -> None:
 
 def test_mixed_and_missing_judges_are_refused() -> None:
     rows = [{"annotator": "a"}, {"annotator": "a"}, {"annotator": "b"}]
-    with pytest.raises(UnusableAnnotationsError, match=r"'a' \(2 rows\), 'b' \(1 rows\): split"):
+    with pytest.raises(UnusableAnnotationsError, match=r"'a' \(2 rows\), 'b' \(1 rows\); split"):
         only_value(rows, "annotator", WHERE, "split it.")
     with pytest.raises(UnusableAnnotationsError, match=r"1 of 2 rows .* no 'annotator'"):
         only_value([{"annotator": 3}, {"annotator": "a"}], "annotator", WHERE, "split it.")

@@ -80,7 +80,7 @@ def only_value(rows: Sequence[Row], field: str, where: Path, advice: str) -> str
     if len(counts) > 1:
         named = ", ".join(f"{value!r} ({count} rows)" for value, count in counts.most_common(4))
         raise UnusableAnnotationsError(
-            f"{where} mixes {len(counts)} values of {field!r}: {named}: {advice}"
+            f"{where} mixes {len(counts)} values of {field!r}: {named}; {advice}"
         )
     return next(value for value in counts if value is not None)
 

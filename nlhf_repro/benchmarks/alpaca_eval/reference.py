@@ -60,7 +60,7 @@ class Reference:
     questions: tuple[str, ...]  # in the official order
     difficulties: Mapping[str, float]  # by instruction
     gamed: GamedRows
-    official: bool  # the questions are AlpacaEval's 805, in the order of alpaca-eval 0.6.6
+    official: bool  # the 805 instructions of alpaca-eval 0.6.6's example file, in its order
 
 
 def read_reference(questions: Path, gamed_rows: Path) -> Reference:
@@ -74,7 +74,7 @@ def read_reference(questions: Path, gamed_rows: Path) -> Reference:
     gamed = read_gamed_rows(gamed_rows)
     by_index: dict[int, float] = {}
     for index, difficulty in zip(gamed.indices, gamed.difficulties.tolist(), strict=True):
-        if by_index.setdefault(index, difficulty) != difficulty:
+        if not math.isclose(by_index.setdefault(index, difficulty), difficulty, abs_tol=1e-6):
             raise UnusableAnnotationsError(
                 f"{gamed_rows} gives question {index} two difficulties: fetch it again."
             )
@@ -148,8 +148,8 @@ def _gamed_row(row: Mapping[str, str], line: int, path: Path) -> tuple[int, floa
     try:
         index, length, difficulty = (float(row[column]) for column in _COLUMNS[:3])
         share = float(row["preference"] or "nan")
-        gamed = row["not_gamed_baseline"] == "False"
-    except (TypeError, ValueError):
+        gamed = row["not_gamed_baseline"].lower() == "false"
+    except (AttributeError, TypeError, ValueError):
         gamed, index, length, difficulty, share = False, 0, 0, 0, 0
     finite = math.isfinite(length) and math.isfinite(difficulty) and index.is_integer()
     if not gamed or not finite or index < 0 or not (math.isnan(share) or 0 <= share <= 1):

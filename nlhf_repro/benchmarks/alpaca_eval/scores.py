@@ -90,7 +90,9 @@ def _notes(annotations: ModelAnnotations, reference: Reference | None) -> list[s
         notes.append("no difficulties: not comparable with the leaderboard's LC win rate")
         return notes
     if not reference.official:
-        notes.append("questions are not AlpacaEval's 805 in the order of alpaca-eval 0.6.6")
+        notes.append(
+            "questions or their order differ from the 805 of alpaca-eval 0.6.6's example file"
+        )
     if annotations.judge != _REFERENCE_JUDGE:
         notes.append(f"difficulties and gamed rows come from the judge {_REFERENCE_JUDGE}")
     if annotations.baseline != _REFERENCE_BASELINE:

@@ -24,7 +24,7 @@ from nlhf_repro.benchmarks.alpaca_eval.reference import GamedRows
 from nlhf_repro.benchmarks.annotation_files import Row, only_value, read_rows
 from nlhf_repro.interfaces import Array, UnusableAnnotationsError
 
-Formula = Literal["length_controlled_v1", "length_controlled_minimal"]
+Formula = Literal["length_controlled_v1", "length_controlled_noreg", "length_controlled_minimal"]
 
 
 @final
@@ -50,22 +50,26 @@ def upstream_numbers(
 
     Args:
         annotations: rows as in `read_annotations`; their order matters here.
-        formula: the generalised linear model.
-        gamed: `df_gamed.csv`, for `length_controlled_v1`.
+        formula: the generalised linear model; `noreg` knows difficulties and no gamed rows,
+            `minimal` neither.
+        gamed: `df_gamed.csv`, which also holds the difficulties; not for `minimal`.
 
     Raises:
         UnusableAnnotationsError: a file that alpaca-eval cannot score either: no rows, outputs
             missing, output lengths all alike, more rows than questions.
-        ValueError: `length_controlled_v1` without gamed rows.
+        ValueError: a formula with difficulties and no gamed rows.
     """
-    if formula == "length_controlled_v1" and gamed is None:
-        raise ValueError("length_controlled_v1 needs the rows of df_gamed.csv: give `gamed`.")
-    used = gamed if formula == "length_controlled_v1" else None
+    used = None if formula == "length_controlled_minimal" else gamed
+    if formula != "length_controlled_minimal" and used is None:
+        raise ValueError(f"{formula} needs the rows of df_gamed.csv: give `gamed`.")
     groups = by_model(read_rows(annotations), annotations)
-    return {name: _numbers(rows, used, annotations) for name, rows in groups.items()}
+    regularised = formula == "length_controlled_v1"
+    return {name: _numbers(rows, used, regularised, annotations) for name, rows in groups.items()}
 
 
-def _numbers(rows: Sequence[Row], gamed: GamedRows | None, path: Path) -> UpstreamNumbers:
+def _numbers(
+    rows: Sequence[Row], gamed: GamedRows | None, regularised: bool, path: Path
+) -> UpstreamNumbers:
     preferences = _preferences(rows, path)
     decided = np.where(preferences == 0, 1.5, preferences)
     shares = decided[(decided >= 1) & (decided <= 2)] - 1
@@ -75,7 +79,7 @@ def _numbers(rows: Sequence[Row], gamed: GamedRows | None, path: Path) -> Upstre
     if _is_baseline(rows, path):
         predicted = np.where(np.isnan(preferences), np.nan, 0.5)
     else:
-        predicted = _predicted(rows, decided - 1, gamed, path)
+        predicted = _predicted(rows, decided - 1, gamed, regularised, path)
     predicted = predicted[~np.isnan(predicted)]
     return UpstreamNumbers(
         win_rate=_percent_mean(shares),
@@ -105,7 +109,13 @@ def _preferences(rows: Sequence[Row], path: Path) -> Array:
     return np.array([np.nan if value is None else float(value) for value in values])
 
 
-def _predicted(rows: Sequence[Row], shares: Array, gamed: GamedRows | None, path: Path) -> Array:
+def _predicted(
+    rows: Sequence[Row],
+    shares: Array,
+    gamed: GamedRows | None,
+    regularised: bool,
+    path: Path,
+) -> Array:
     """[rows]: predicted shares at equal lengths, for rows without a preference as well."""
     texts = [(row.get("output_1"), row.get("output_2")) for row in rows]
     if not all(isinstance(one, str) and isinstance(two, str) for one, two in texts):
@@ -124,7 +134,7 @@ def _predicted(rows: Sequence[Row], shares: Array, gamed: GamedRows | None, path
         features.insert(1, _difficulties_by_place(len(rows), gamed, path))
     design = np.column_stack(features)
     training, labels, weights = design, shares, np.ones(len(rows))
-    if gamed is not None:
+    if gamed is not None and regularised:
         lengths = np.tanh(gamed.scaled_length_differences)
         above = np.column_stack([lengths, gamed.difficulties, np.zeros(len(lengths))])
         training = np.vstack([above, training])
