@@ -187,7 +187,8 @@ def test_a_handful_of_questions_has_a_defined_estimate(
         preferences, lengths, difficulties, gamed if with_reference else None
     )
     assert 0 <= found.estimate <= 100
-    assert math.isnan(found.standard_error) == (count == 1)
+    saturated = count <= (1 if with_reference else 2)
+    assert math.isnan(found.standard_error) == saturated
     if count == 1 and not with_reference:
         assert found.estimate == pytest.approx(100 * (preferences[0] - 1), abs=0.1)
 
@@ -196,7 +197,28 @@ def test_a_judge_of_draws_only_has_no_interval() -> None:
     found = length_controlled_win_rate(np.full(30, 1.5), np.arange(30.0))
     assert found.estimate == 50
     assert math.isnan(found.standard_error)
-    assert "coefficient to 0" in found.notes[-1]
+    assert "coefficient to 0" in found.notes[0]
+
+
+def test_one_loss_among_wins_is_fitted(gamed: GamedRows) -> None:
+    """Leaving it out, a fold sees wins only, and the fit's digits lie near 1."""
+    preferences = np.where(np.arange(20) == 7, 1.0, 2.0)
+    for lengths in (np.full(20, 3.0), arrays(3, 20)[1]):
+        found = length_controlled_win_rate(preferences, lengths)
+        assert 80 < found.estimate < 100
+        assert found.standard_error > 2
+
+
+def test_separated_judgments_have_no_interval() -> None:
+    """The longer answer always wins: equal lengths were never seen."""
+    lengths = np.repeat([-700.0, 900.0], 10)
+    for preferences, differences in [
+        (1.5 - np.sign(lengths) / 2, lengths),
+        (np.array([1.0, 2.0]), np.array([-228.0, -230.0])),
+    ]:
+        found = length_controlled_win_rate(preferences, differences)
+        assert math.isnan(found.standard_error)
+        assert "no interval" in found.notes[-1]
 
 
 def test_impossible_arguments_are_named(gamed: GamedRows) -> None:

@@ -19,6 +19,8 @@ from nlhf_repro.interfaces import Array
 
 GAMED_WEIGHT = 0.1  # lambda / 2 = 0.2 / 2 for each of two gamed versions
 _NEARLY_NO_PENALTY = float(penalized_logistic.INVERSE_PENALTIES[-1])
+_SINGULAR = 1e10  # condition number of the information matrix
+_NO_RESIDUAL = 1e-3
 
 
 @final
@@ -27,8 +29,8 @@ class LengthControlledWinRate:
     """The estimate in percent, 0 to 100, and what it rests on.
 
     `pseudo_observations` [questions] have the estimate for their mean, and the standard deviation
-    that its standard error needs. They are constant where nothing was fitted (`inverse_penalty`
-    None): all preferences the same side's wins.
+    that its standard error needs. They are constant where there is none: all preferences wins of
+    one side (nothing is fitted), or wins and losses separated by the features, or these collinear.
     """
 
     estimate: float
@@ -96,9 +98,13 @@ def length_controlled_win_rate(
     coefficients[used] = fitted
     if coefficients[2] == 0:
         notes.append("the penalty set the model's coefficient to 0")
+    estimate = 100 * float(expit(features[:, 1:] @ coefficients[1:]).mean())
     values = _pseudo_observations(coefficients, features, shares, everything, weights, used)
+    if values is None:
+        values = np.full(len(shares), estimate / 100)
+        notes.append("the fit reproduces every judgment, or features are collinear: no interval")
     return LengthControlledWinRate(
-        estimate=100 * float(expit(features[:, 1:] @ coefficients[1:]).mean()),
+        estimate=estimate,
         standard_error=standard_error(100 * values),
         pseudo_observations=100 * values,
         coefficients=coefficients,
@@ -121,15 +127,17 @@ def _pseudo_observations(
     everything: Array,
     weights: Array,
     used: NDArray[np.bool_],
-) -> Array:
-    """[questions]: the estimate plus each question's influence on it."""
+) -> Array | None:
+    """[questions]: the estimate plus each question's influence on it, None where undefined."""
     at_equal_lengths = features * np.array([0.0, 1.0, 1.0])
     predicted = expit(at_equal_lengths @ coefficients)
     fitted = expit(everything @ coefficients)
     design = everything[:, used]
     information = (design * (weights * fitted * (1 - fitted))[:, None]).T @ design
-    gradient = np.mean((predicted * (1 - predicted))[:, None] * at_equal_lengths, axis=0)[used]
     residuals = shares - fitted[len(fitted) - len(shares) :]
+    if np.abs(residuals).max() < _NO_RESIDUAL or np.linalg.cond(information) > _SINGULAR:
+        return None
+    gradient = np.mean((predicted * (1 - predicted))[:, None] * at_equal_lengths, axis=0)[used]
     scores = residuals[:, None] * features[:, used]
     centred = scores - scores.mean(axis=0)
     return np.asarray(predicted + len(shares) * centred @ np.linalg.solve(information, gradient))
