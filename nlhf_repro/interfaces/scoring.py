@@ -20,16 +20,16 @@ class Diagnostics:
     """What happened to the rows of one model's annotations on the way to its score.
 
     `unusable` counts rows that gave no value, by reason ("no verdict", "rating out of range", ...);
-    `missing` questions of the benchmark without any row; `duplicates` rows beyond the first of
-    their key. `verdicts` counts verdicts as the judge gave them. `position_flip_rate` is the share
-    of questions, judged in both orders, whose verdict changes sides with the order; None where
-    only one order was judged.
+    `missing` questions of the benchmark without any row, None where its questions were not given;
+    `duplicates` rows beyond the first of their key. `verdicts` counts verdicts as the judge gave
+    them. `position_flip_rate` is the share of questions, judged in both orders, whose verdict
+    changes sides with the order; None where only one order was judged.
     """
 
     rows: int
     unusable: Mapping[str, int]
     duplicates: int
-    missing: int
+    missing: int | None
     identical_outputs: int
     verdicts: Mapping[str, int]
     position_flip_rate: float | None
