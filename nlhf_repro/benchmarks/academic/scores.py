@@ -22,6 +22,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.interfaces.scoring import Unit
 
 _SHARES = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1", "pass@1"}
+_MEANS = {"acc", "acc_norm", "exact_match"}  # always a mean over documents in lm-eval
 _AGREEMENT = 1e-9
 
 
@@ -33,9 +34,9 @@ def score_run(
     Metrics: `METRIC/TASK` ("acc/hellaswag", "exact_match,strict-match/gsm8k"), every metric whose
     mean over documents (or, for lists of instructions, over all of them) is lm-eval's number;
     `METRIC/GROUP` for every group that lm-eval scores, with its tasks as strata where it is their
-    plain mean; and `macro_average` over the tasks of `macro`. Documents are named TASK:doc_hash,
-    by which models are paired; those of equal content are one cluster. Accuracies are in percent,
-    every other metric in its own units ("points").
+    plain mean, weighted by size where it is that; and `macro_average` over the tasks of `macro`.
+    Documents are named TASK:doc_hash, by which models are paired; those of equal content are one
+    cluster. Accuracies are in percent, every other metric in its own units ("points").
 
     Args:
         run: From `read_run`.
@@ -152,15 +153,14 @@ def _group_metrics(
                 notes.append(f"{name} is left out: not every task of the group has it")
                 continue
             means = [float(part.values.mean()) / scale for part in present]
-            plain = abs(np.mean(means) - number) <= _AGREEMENT * max(1, abs(number))
-            joined = _joined(name, present, strata=plain)
-            if not plain:
-                sizes = [run.samples[task].documents for task in run.members[group]]
-                pooled = float(np.average(means, weights=sizes))
-                if abs(pooled - number) > _AGREEMENT * max(1, abs(number)):
-                    notes.append(f"{name} is neither the plain nor the pooled mean: see lm-eval")
-                    continue
-                joined = _joined(name, present, strata=False)
+            sizes = [run.samples[task].documents for task in run.members[group]]
+            if _agree(float(np.mean(means)), number):
+                joined = _plain_mean(name, present)
+            elif _agree(float(np.average(means, weights=sizes)), number):
+                joined = _pooled_mean(name, present, sizes)
+            else:
+                notes.append(f"{name} is neither the plain nor the pooled mean: see lm-eval")
+                continue
             found[name] = joined
             notes += _error_note(name, joined, numbers.get(key.replace(",", "_stderr,")), scale)
     return found
@@ -197,16 +197,39 @@ def _macro(run: Run, metrics: Mapping[str, MetricScores], macro: Mapping[str, st
                 f"average; of {task} there is: {known}."
             )
         parts.append(part)
-    return _joined("macro_average", parts, strata=True)
+    return _plain_mean("macro_average", parts)
 
 
-def _joined(name: str, parts: Sequence[MetricScores], strata: bool) -> MetricScores:
-    questions = [question for part in parts for question in part.questions]
+def _plain_mean(name: str, parts: Sequence[MetricScores]) -> MetricScores:
     labels = [part.metric.partition("/")[2] for part in parts for _ in part.questions]
     return MetricScores(
         metric=name,
         unit=parts[0].unit,
-        questions=tuple(questions),
+        questions=tuple(question for part in parts for question in part.questions),
         values=np.concatenate([part.values for part in parts]),
-        strata=tuple(labels) if strata else None,
+        strata=tuple(labels),
     )
+
+
+def _pooled_mean(name: str, parts: Sequence[MetricScores], sizes: Sequence[int]) -> MetricScores:
+    """Pseudo-observations of the mean weighted by task size, the tasks fixed.
+
+    z = theta + (n_t / N) (C / C_t) (z_t - theta_t) for C_t of the C clusters, and n_t of the N
+    documents, in task t: their mean is theta, and the tasks' differences are no sampling error.
+    """
+    means = [float(part.values.mean()) for part in parts]
+    clusters = sum(len(part.values) for part in parts)
+    sized = zip(sizes, parts, strict=True)
+    weights = [size / sum(sizes) * clusters / len(part.values) for size, part in sized]
+    theta = float(np.average(means, weights=sizes))
+    values = [w * (p.values - m) for w, p, m in zip(weights, parts, means, strict=True)]
+    return MetricScores(
+        metric=name,
+        unit=parts[0].unit,
+        questions=tuple(question for part in parts for question in part.questions),
+        values=theta + np.concatenate(values),
+    )
+
+
+def _agree(first: float, second: float) -> bool:
+    return abs(first - second) <= _AGREEMENT * max(1.0, abs(second))

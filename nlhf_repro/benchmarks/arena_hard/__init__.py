@@ -5,6 +5,7 @@ from nlhf_repro.benchmarks.arena_hard.questions import Question, read_questions
 from nlhf_repro.benchmarks.arena_hard.scores import score_judgments
 from nlhf_repro.benchmarks.arena_hard.styles import AnswerStyle, read_styles
 from nlhf_repro.benchmarks.arena_hard.upstream import UpstreamScore, upstream_scores
+from nlhf_repro.benchmarks.arena_hard.upstream_style import upstream_style_scores
 
 __all__ = [
     "AnswerStyle",
@@ -17,4 +18,5 @@ __all__ = [
     "read_styles",
     "score_judgments",
     "upstream_scores",
+    "upstream_style_scores",
 ]

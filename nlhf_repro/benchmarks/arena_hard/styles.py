@@ -147,7 +147,7 @@ def _controlled(
     position = {each: index for index, each in enumerate(questions)}
     terms = [k for k in range(4) if ("length" if k == 0 else "markdown") in control]
     for each in pool:
-        x = style_features(each.version, *_pair(each, styles))[terms]
+        x = style_features(each.version, *styles_of(each, styles))[terms]
         for share, times in each.outcomes():
             rows.append([*(float(each.model == model) for model in models), *x])
             outcome.append(share)
@@ -173,9 +173,14 @@ def _models(pool: Sequence[Judgment]) -> list[str]:
     return sorted({each.model for each in pool})
 
 
-def _pair(
+def styles_of(
     judgment: Judgment, styles: Mapping[str, Mapping[str, AnswerStyle]]
 ) -> tuple[AnswerStyle, AnswerStyle]:
+    """Styles of the model's and of the baseline's answer.
+
+    Raises:
+        UnusableAnnotationsError: one of them is not there.
+    """
     for name in (judgment.model, judgment.baseline):
         if judgment.question not in styles.get(name, {}):
             raise UnusableAnnotationsError(

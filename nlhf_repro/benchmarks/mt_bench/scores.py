@@ -77,11 +77,15 @@ def _score(
             duplicates=len(group) - len({(each.question, each.turn) for each in group}),
             missing=len(set(categories) - {each.question for each in group}),
             identical_outputs=None,
-            verdicts=dict(Counter(str(each.recorded) for each in group)),
+            verdicts=dict(Counter(_shown(each.recorded) for each in group)),
             position_flip_rate=None,
         ),
         notes=_notes(group, sum(losses.values()), repeats),
     )
+
+
+def _shown(rating: float | None) -> str:
+    return "none" if rating is None else f"{rating:g}"
 
 
 def _refuse_repeats(group: Sequence[Rating], repeats: int, where: str) -> None:
