@@ -5,6 +5,7 @@ Nothing here knows a benchmark.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from nlhf_repro.benchmarks.annotation_files import refuse_losses
@@ -42,13 +43,36 @@ def refuse_lost(
 
 
 def extremes_note(lost: int, rows: int, worst: float, best: float) -> tuple[str, ...]:
-    """The score with every lost row at its worst and at its best, where over 1 % are lost."""
+    """The score with everything lost at its worst and at its best, where over 1 % are lost."""
     if lost <= SHOWN_LOSSES * rows:
         return ()
     return (
-        f"{lost} of {rows} judgments give no value: with all of them against or for the model the "
-        f"score would be {worst:.2f} or {best:.2f}",
+        f"{lost} of {rows} judgments give no value: the score would be {worst:.2f} if all that "
+        f"they cost counted against the model, {best:.2f} if it counted for it",
     )
+
+
+def stratified_extremes(
+    values: Mapping[str, float], strata: Mapping[str, str], lowest: float, highest: float
+) -> tuple[float, float]:
+    """Mean over strata of equal weight with every question that has no value at an extreme.
+
+    The mean of the values that are there lies between the two.
+
+    Args:
+        values: By question.
+        strata: Stratum of every question that should have a value.
+        lowest: The least value a question can have.
+        highest: The largest.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for question, stratum in strata.items():
+        groups[stratum].append(question)
+    worst, best = (
+        sum(sum(values.get(q, extreme) for q in group) / len(group) for group in groups.values())
+        for extreme in (lowest, highest)
+    )
+    return worst / len(groups), best / len(groups)
 
 
 def finite_number(value: object) -> float | None:

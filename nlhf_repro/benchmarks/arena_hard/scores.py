@@ -123,7 +123,7 @@ def _score(
         judge=first.judge,
         metrics=metrics,
         diagnostics=_diagnostics(group, losses, missing),
-        notes=_notes(group, sum(losses.values()), questions),
+        notes=_notes(group, sum(losses.values()) + 2 * missing, missing, questions),
     )
 
 
@@ -161,7 +161,10 @@ def _diagnostics(group: Sequence[Judgment], losses: Counter[str], missing: int) 
 
 
 def _notes(
-    group: Sequence[Judgment], lost: int, questions: Mapping[str, Question] | None
+    group: Sequence[Judgment],
+    lost: int,
+    missing: int,
+    questions: Mapping[str, Question] | None,
 ) -> tuple[str, ...]:
     first, notes = group[0], []
     usual, size = BASELINES.get(first.category), SIZES.get(first.category)
@@ -183,4 +186,4 @@ def _notes(
     won, total = (sum(values) for values in zip(*((s * w, w) for s, w in outcomes), strict=True))
     most = DECISIVE_WEIGHT * lost
     worst, best = 100 * won / (total + most), 100 * (won + most) / (total + most)
-    return (*notes, *extremes_note(lost, 2 * len(group), worst, best))
+    return (*notes, *extremes_note(lost, 2 * (len(group) + missing), worst, best))

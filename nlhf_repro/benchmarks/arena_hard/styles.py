@@ -32,9 +32,9 @@ Control = Literal["length", "markdown"]
 CONTROLS: tuple[Control, ...] = ("length", "markdown")
 
 _FENCE = re.compile(r"```[^`]*```")
-_HEADER = re.compile(r"^#{1,6}\s", re.MULTILINE)
-_LIST = re.compile(r"^\s*(?:\d+\.|[-*+])\s", re.MULTILINE)
-_BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
+_HEADERS = (re.compile(r"^#{1,6}\s", re.MULTILINE),)
+_LISTS = re.compile(r"^\s*\d+\.\s", re.MULTILINE), re.compile(r"^\s*[-*+]\s", re.MULTILINE)
+_BOLDS = re.compile(r"\*\*[^*\n]+\*\*"), re.compile(r"__[^_\n]+__")
 
 
 @final
@@ -54,7 +54,11 @@ def markdown_counts(text: str) -> tuple[int, int, int]:
     Only fences whose content holds no backtick are removed, as upstream does.
     """
     prose = _FENCE.sub("", text)
-    return tuple(len(each.findall(prose)) for each in (_HEADER, _LIST, _BOLD))  # type: ignore[return-value]
+    headers, lists, bolds = (
+        sum(len(each.findall(prose)) for each in patterns)
+        for patterns in (_HEADERS, _LISTS, _BOLDS)
+    )
+    return headers, lists, bolds
 
 
 def read_styles(path: Path) -> tuple[str, dict[str, AnswerStyle]]:

@@ -21,7 +21,7 @@ from nlhf_repro.benchmarks.annotation_files import (
     require_fields,
     text_field,
 )
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost
+from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, stratified_extremes
 from nlhf_repro.benchmarks.mt_bench.questions import (
     OFFICIAL_QUESTIONS,
     TURNS,
@@ -144,8 +144,8 @@ def _score(
         raise UnusableAnnotationsError(f"No question of {where} has two usable turns.")
     strata = tuple(categories[question] for question in both)
     flips = [each.winners[0] != each.winners[1] for each in usable.values()]
-    won = 100 * sum(each.share(name) for each in usable.values())
-    lost, rows = sum(losses.values()), len(group)
+    expected = len(categories) * len(TURNS)
+    extremes = stratified_extremes(both, categories, 0.0, 100.0)
     notes = ["categories fixed"]
     if aside:
         notes.append(f"{aside} pairs without {baseline} left aside")
@@ -161,7 +161,7 @@ def _score(
             )
         },
         diagnostics=Diagnostics(
-            rows=rows,
+            rows=len(group),
             unusable=dict(losses),
             duplicates=0,
             missing=len(set(categories) - {each.question for each in group}),
@@ -169,7 +169,7 @@ def _score(
             verdicts=dict(Counter(winner for each in group for winner in each.winners)),
             position_flip_rate=float(np.mean(flips)),
         ),
-        notes=(*notes, *extremes_note(lost, rows, won / rows, (won + 100 * lost) / rows)),
+        notes=(*notes, *extremes_note(expected - len(usable), expected, *extremes)),
     )
 
 

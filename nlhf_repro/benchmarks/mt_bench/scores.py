@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost
+from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, stratified_extremes
 from nlhf_repro.benchmarks.mt_bench.questions import OFFICIAL_QUESTIONS, TURNS, refuse_foreign
 from nlhf_repro.benchmarks.mt_bench.ratings import HIGHEST, LOWEST, Rating, models_of
 from nlhf_repro.interfaces import (
@@ -64,13 +64,14 @@ def _score(
     losses = Counter(reason for each in group if (reason := each.loss_reason()) is not None)
     missing = len(categories) * len(TURNS) * repeats - len(group)
     refuse_lost(losses, missing, len(group), maximum_lost, where)
+    metrics = _metrics(group, categories, where)
     return ModelScores(
         benchmark="mt_bench",
         version="single-answer",
         name=first.model,
         opponent=None,
         judge=first.judge,
-        metrics=_metrics(group, categories, where),
+        metrics=metrics,
         diagnostics=Diagnostics(
             rows=len(group),
             unusable=dict(losses),
@@ -80,7 +81,7 @@ def _score(
             verdicts=dict(Counter(_shown(each.recorded) for each in group)),
             position_flip_rate=None,
         ),
-        notes=_notes(group, sum(losses.values()), repeats),
+        notes=_notes(group, metrics["score"], categories, repeats),
     )
 
 
@@ -139,7 +140,9 @@ def _metric(name: str, by: Mapping[str, float], categories: Mapping[str, str]) -
     )
 
 
-def _notes(group: Sequence[Rating], lost: int, repeats: int) -> tuple[str, ...]:
+def _notes(
+    group: Sequence[Rating], score: MetricScores, categories: Mapping[str, str], repeats: int
+) -> tuple[str, ...]:
     notes = ["categories fixed"]
     if repeats > 1:
         notes.append(f"{repeats} repeats averaged in every question and turn")
@@ -155,6 +158,8 @@ def _notes(group: Sequence[Rating], lost: int, repeats: int) -> tuple[str, ...]:
     answers = Counter(each.answer for each in group if each.answer is not None)
     if answers and (times := answers.most_common(1)[0][1]) > max(1, _REPEATED * answers.total()):
         notes.append(f"one and the same first answer to {times} of {answers.total()} questions")
-    values = [x.recorded for x in group if x.loss_reason() is None and x.recorded is not None]
-    worst, best = ((sum(values) + lost * extreme) / len(group) for extreme in (LOWEST, HIGHEST))
-    return (*notes, *extremes_note(lost, len(group), worst, best))
+    both = dict(zip(score.questions, score.values.tolist(), strict=True))
+    worst, best = stratified_extremes(both, categories, LOWEST, HIGHEST)
+    expected = len(categories) * len(TURNS) * repeats
+    lost = expected - sum(each.loss_reason() is None for each in group)
+    return (*notes, *extremes_note(lost, expected, worst, best))
