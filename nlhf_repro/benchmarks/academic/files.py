@@ -147,8 +147,8 @@ def _counts(record: object) -> tuple[int | None, int | None]:
 
 def _samples(results: Path, task: str, expected: int | None) -> TaskSamples:
     date = results.stem.removeprefix("results_")
-    path = results.with_name(f"samples_{task}_{date}.jsonl")
-    if not path.exists():
+    path = results.parent / f"samples_{task}_{date}.jsonl"
+    if not _exists(path):
         raise UnusableAnnotationsError(
             f"{results} has results of {task} and no {path.name} beside it: evaluate with "
             "--log_samples, which writes the values of every document."
@@ -172,6 +172,13 @@ def _samples(results: Path, task: str, expected: int | None) -> TaskSamples:
             by.setdefault(document, []).append(_values(row.get(name)))
     _refuse_partial(path, counts, expected)
     return TaskSamples(task, max(counts.values()), metrics)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _refuse_partial(path: Path, counts: Counter[str], expected: int | None) -> None:

@@ -105,14 +105,21 @@ def _task_metrics(
             unusable[f"no value of {key} in {samples.task}"] = lost
             where = f"{key} of {samples.task} ({run.path})"
             refuse_lost({"no value": lost}, 0, samples.documents, maximum_lost, where)
-        scale = 100 if scores.unit == "percent" else 1
-        if not lost and abs(scores.values.mean() / scale - number) > _AGREEMENT * max(
-            1, abs(number)
-        ):
+        mean = float(scores.values.mean()) / (100 if scores.unit == "percent" else 1)
+        if not lost and not _agree(mean, number):
+            _refuse_other_run(run, samples.task, key, number, mean)
             notes.append(f"{key} of {samples.task} is not the mean over documents: see lm-eval")
             continue
         found[scores.metric] = scores
     return found
+
+
+def _refuse_other_run(run: Run, task: str, key: str, number: float, mean: float) -> None:
+    if key.partition(",")[0] in _MEANS:
+        raise UnusableAnnotationsError(
+            f"{run.path} reports {key} = {number:g} of {task}, and the samples beside it give "
+            f"{mean:g}: they are of another run, so evaluate again."
+        )
 
 
 def _metric(
