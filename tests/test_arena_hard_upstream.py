@@ -147,8 +147,12 @@ def test_what_upstream_cannot_score(tmp_path: Path) -> None:
         upstream_scores(read(tmp_path, [new_row("a", "A>B", None)]))
     with pytest.raises(UnusableAnnotationsError, match="ignores the baseline"):
         upstream_scores(read(tmp_path, [old_row("a", "A>B", "A>B")], baseline="sft"))
-    with pytest.raises(UnusableAnnotationsError, match="No judgments"):
-        upstream_scores([])
+    own = new_row("a", "A>B", "A>B", model="judge-1")
+    for judgments in ((), read(tmp_path, [own])):
+        with pytest.raises(UnusableAnnotationsError, match="no judgments to score"):
+            upstream_scores(judgments)
+    others = read(tmp_path, [own, new_row("a", "B>A", "A>B"), new_row("b", "A>>A", None)])
+    assert [(each.model, each.rows) for each in upstream_scores(others)] == [("m", 2)]
 
 
 def test_upstream_always_wins_without_a_solver(tmp_path: Path) -> None:
@@ -225,4 +229,4 @@ def test_style_control_of_what_upstream_cannot_control(tmp_path: Path) -> None:
     with pytest.raises(UnusableAnnotationsError, match="divides by zero"):
         upstream_style_scores(judgments, same)
     with pytest.raises(UnusableAnnotationsError, match="one category"):
-        upstream_style_scores([], same)
+        upstream_style_scores(read(tmp_path, [old_row("q0", "A>>A", None)]), same)

@@ -142,7 +142,8 @@ def pairwise_wins(judgments: Sequence[Judgment]) -> tuple[tuple[str, ...], tuple
     """Models, questions and wins [questions, models, models] of everyone who met.
 
     Entry [q, a, b] is the weight of a's wins over b on question q, half of each tie included: what
-    a Bradley-Terry fit or a test of transitivity clustered by question needs.
+    a Bradley-Terry fit or a test of transitivity clustered by question needs. Categories are not
+    told apart: give the judgments of one.
     """
     names = sorted({name for each in judgments for name in (each.model, each.baseline)})
     questions = sorted({each.question for each in judgments})

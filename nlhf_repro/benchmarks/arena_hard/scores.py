@@ -61,11 +61,7 @@ def score_judgments(
     for each in judgments:
         groups[each.category, each.model].append(each)
     _refuse_foreign(judgments, questions)
-    scores = [
-        _score(groups[key], questions, maximum_lost)
-        for key in sorted(groups)
-        if _one_baseline(groups[key])
-    ]
+    scores = [_score(groups[key], questions, maximum_lost) for key in sorted(groups)]
     if styles is None:
         return tuple(scores)
     return style_controlled_scores(scores, judgments, styles, control)
@@ -91,7 +87,7 @@ def _refuse_foreign(
         )
 
 
-def _one_baseline(group: Sequence[Judgment]) -> bool:
+def _refuse_several_baselines(group: Sequence[Judgment]) -> None:
     baselines = sorted({each.baseline for each in group})
     if len(baselines) > 1:
         raise UnusableAnnotationsError(
@@ -99,12 +95,12 @@ def _one_baseline(group: Sequence[Judgment]) -> bool:
             f"({', '.join(baselines)}): a score has one; fit a Bradley-Terry model to a "
             "round-robin, or keep the rows of one baseline."
         )
-    return True
 
 
 def _score(
     group: Sequence[Judgment], questions: Mapping[str, Question] | None, maximum_lost: float
 ) -> ModelScores:
+    _refuse_several_baselines(group)
     first = group[0]
     expected = [q for q, info in (questions or {}).items() if info.category == first.category]
     missing = len(set(expected) - {each.question for each in group})
@@ -129,12 +125,12 @@ def _score(
 
 def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores]:
     used = {each.question: each.outcomes() for each in group if each.outcomes()}
+    if not used:
+        return {}
     metrics = {}
     for metric, weighted in (("score", True), ("unweighted_score", False)):
         weights = [[w if weighted else 1.0 for _, w in games] for games in used.values()]
         shares = [[share for share, _ in games] for games in used.values()]
-        if not used:
-            continue
         totals = np.array([np.dot(s, w) for s, w in zip(shares, weights, strict=True)])
         name = f"{metric}/{category}"
         metrics[name] = MetricScores(

@@ -48,22 +48,15 @@ def upstream_scores(judgments: Sequence[Judgment], seed: int = 42) -> tuple[Upst
 
     Raises:
         UnusableAnnotationsError: no usable verdict; v0.1 with another baseline, which upstream's
-            resampling ignores; v2.0 with a label at which upstream stops.
+            resampling ignores; v2.0 with a label at which upstream stops, or of the judge alone.
     """
-    if not judgments:
-        raise UnusableAnnotationsError("No judgments to score: read a file with at least one.")
-    for each in judgments:
-        unknown = {g.label for g in each.games if g.loss_reason(each.version) == "unknown verdict"}
-        if each.version == "v2.0" and unknown:
-            raise UnusableAnnotationsError(
-                f"Upstream stops at the label {min(map(str, unknown))!r} ({each.question}) with a "
-                "KeyError: it prints no score of this file."
-            )
-        if each.version == "v0.1" and each.baseline != BASELINES[V01_CATEGORY]:
-            raise UnusableAnnotationsError(
-                f"Upstream v0.1 ignores the baseline {each.baseline} in its resampling: its "
-                "interval is that of another quantity, so there is nothing to match."
-            )
+    judgments = loaded_by_upstream(judgments)
+    others = {each.baseline for each in judgments} - {BASELINES[V01_CATEGORY]}
+    if judgments[0].version == "v0.1" and others:
+        raise UnusableAnnotationsError(
+            f"Upstream v0.1 ignores the baseline {min(others)} in its resampling: its interval is "
+            "that of another quantity, so there is nothing to match."
+        )
     if judgments[0].version == "v0.1":
         return _v01(judgments, seed)
     keys = sorted({(each.category, each.model) for each in judgments})
@@ -71,6 +64,29 @@ def upstream_scores(judgments: Sequence[Judgment], seed: int = 42) -> tuple[Upst
     return tuple(
         _v20([x for x in judgments if (x.category, x.model) == k], generator) for k in keys
     )
+
+
+def loaded_by_upstream(judgments: Sequence[Judgment]) -> list[Judgment]:
+    """What upstream scores: v2.0 leaves out the answers of the judge itself.
+
+    Raises:
+        UnusableAnnotationsError: nothing is left, or v2.0 stops at an unknown label.
+    """
+    kept = [each for each in judgments if each.version == "v0.1" or each.model != each.judge]
+    if not kept:
+        raise UnusableAnnotationsError(
+            "Upstream has no judgments to score: there are none, or all are of the judge's own "
+            "answers, which v2.0 leaves out."
+        )
+    for each in kept:
+        complete = all(game.label is not None for game in each.games)
+        if each.version == "v2.0" and complete and not each.outcomes():
+            labels = " and ".join(str(game.label) for game in each.games)
+            raise UnusableAnnotationsError(
+                f"Upstream stops at the labels {labels} of question {each.question} with a "
+                "KeyError: it prints no score of this file."
+            )
+    return kept
 
 
 def _v01(judgments: Sequence[Judgment], seed: int) -> tuple[UpstreamScore, ...]:

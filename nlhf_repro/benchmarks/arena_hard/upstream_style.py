@@ -16,7 +16,7 @@ import numpy as np
 
 from nlhf_repro.benchmarks.arena_hard.judgments import Judgment
 from nlhf_repro.benchmarks.arena_hard.styles import AnswerStyle, style_features, styles_of
-from nlhf_repro.benchmarks.arena_hard.upstream import ROUNDS, UpstreamScore
+from nlhf_repro.benchmarks.arena_hard.upstream import ROUNDS, UpstreamScore, loaded_by_upstream
 from nlhf_repro.interfaces import Array, UnusableAnnotationsError
 
 
@@ -34,6 +34,7 @@ def upstream_style_scores(
         UnusableAnnotationsError: no usable verdict, several categories or baselines, a judged
             answer without style, or a style that is the same in every battle.
     """
+    judgments = loaded_by_upstream(judgments)
     groups = {(each.category, each.baseline) for each in judgments}
     used = [each for each in judgments if each.outcomes()]
     if len(groups) != 1 or not used:
