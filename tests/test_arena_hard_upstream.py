@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from nlhf_repro.benchmarks.arena_hard import (
     upstream_scores,
     upstream_style_scores,
 )
+from nlhf_repro.benchmarks.arena_hard.style_fit import fit_logistic
+from nlhf_repro.benchmarks.arena_hard.styles import style_features, styles_of
 from nlhf_repro.interfaces import UnusableAnnotationsError
 from nlhf_repro.uncertainty import estimate
 
@@ -133,7 +136,12 @@ def test_v20_score_is_the_mean_of_row_resamples_with_a_90_percent_interval(tmp_p
     assert each.interval == "90 % of row resamples"
     row_error = 100 * math.sqrt(0.8 * 0.2 / each.rows)
     assert each.score == pytest.approx(80, abs=3 * row_error / 10)
-    assert each.upper - each.lower == pytest.approx(2 * 1.645 * row_error, rel=0.25)
+    widths = [
+        again.upper - again.lower
+        for seed in range(40)
+        for again in upstream_scores(read(tmp_path, rows), seed)
+    ]
+    assert np.mean(widths) == pytest.approx(2 * 1.645 * row_error, rel=0.06)
     assert upstream_scores(read(tmp_path, rows), seed=1) != (each,)
     assert upstream_scores(read(tmp_path, rows)) == (each,)
 
@@ -207,18 +215,41 @@ def test_v01_style_control_equals_its_definition(tmp_path: Path) -> None:
 
 
 def test_v20_style_control_nears_the_centred_maximum_likelihood(tmp_path: Path) -> None:
-    rows = [
-        new_row(row["question_id"], *(game["score"] for game in row["games"]), model=row["model"])
-        for row in random_rows(4)
-    ]
+    styles = random_styles(4)
+    longer = {q: replace(style, tokens=style.tokens + 200) for q, style in styles["m"].items()}
+    styles["m"] = longer
+    rows = []
+    for row in random_rows(4):
+        question, model = row["question_id"], row["model"]
+        first, second = (game["score"] for game in row["games"])
+        if styles[model][question].tokens > 400:  # a judge that likes length
+            first, second = "B>>A", "A>>B"
+        rows.append(new_row(question, first, second, model=model))
     judgments = read(tmp_path, rows)
-    controlled = upstream_style_scores(judgments, random_styles(4))
+    outcomes = [(x, share, w) for x in judgments for share, w in x.outcomes()]
+    features = np.array(
+        [
+            style_features("v2.0", *styles_of(x, styles))
+            for x, _, w in outcomes
+            for _ in range(int(w))
+        ]
+    )
+    features = (features - features.mean(axis=0)) / features.std(axis=0, ddof=1)
+    repeated = [(x.model, share) for x, share, w in outcomes for _ in range(int(w))]
+    own = np.array([[model == "m", model == "n"] for model, _ in repeated], dtype=float)
+    y = np.array([share for _, share in repeated])
+    fit = fit_logistic(np.hstack([own, features]), y, np.ones(len(y)))
+    assert fit is not None
     plain = {each.model: each for each in upstream_scores(judgments)}
-    for each in controlled:
-        assert each.interval == "90 % of row resamples"
-        # Styles drawn without any bearing on the verdicts change nothing beyond noise.
-        assert each.score == pytest.approx(plain[each.model].score, abs=4)
-        assert each.rows == plain[each.model].rows
+    controlled = upstream_style_scores(judgments, styles)
+    assert max(abs(x.score - plain[x.model].score) for x in controlled) > 1.5
+    for each, odds in zip(controlled, fit[:2], strict=True):
+        error = (each.upper - each.lower) / (2 * 1.645)
+        noise = 1.25 * error / math.sqrt(100)  # of the median of 100 resamples
+        stopped_early = 0.4  # points that the optimiser is short of the maximum on all rows
+        near = 3 * noise + stopped_early
+        assert each.score == pytest.approx(100 / (1 + math.exp(-odds)), abs=near)
+        assert each.interval == "90 % of row resamples" and each.lower < each.score < each.upper
 
 
 def test_style_control_of_what_upstream_cannot_control(tmp_path: Path) -> None:
