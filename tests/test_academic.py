@@ -164,6 +164,8 @@ def test_lost_values_and_limits(tmp_path: Path) -> None:
     counts = {"arc": {"original": 1000, "effective": 100}}
     scores = score_run(read_run(write_run(tmp_path, tasks, n_samples=counts)))
     assert scores.diagnostics.unusable == {"no value of acc,none in arc": 1}
+    unknown = read_run(write_run(tmp_path, tasks, n_samples={}))
+    assert score_run(unknown).diagnostics.missing is None
     assert scores.diagnostics.missing == 900 and "arc: 100 of 1000 documents" in scores.notes
     tasks["arc"]["acc,none"][:3] = [None, "yes", {}]
     with pytest.raises(UnusableAnnotationsError, match=r"4 of 100 judgments of acc,none of arc"):

@@ -215,6 +215,7 @@ def test_missing_and_foreign_questions(tmp_path: Path) -> None:
     judgments = read(tmp_path, [old_row("a", "A>B", "A>B")])
     (scores,) = score_judgments(judgments)
     assert "1 of the protocol's 500 questions" in scores.notes
+    assert scores.diagnostics.missing is None
     known = {"a": Question("arena-hard-v0.1", None), "b": Question("arena-hard-v0.1", None)}
     with pytest.raises(UnusableAnnotationsError, match=r"2 of 4 .*2 missing"):
         score_judgments(judgments, known)

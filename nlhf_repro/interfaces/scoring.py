@@ -20,8 +20,8 @@ class Diagnostics:
     """What happened to the rows of one model's annotations on the way to its score.
 
     `unusable` counts rows that gave no value, by reason ("no verdict", "rating out of range", ...);
-    `missing` questions of the benchmark without any row; `duplicates` rows beyond the first of
-    their key. `identical_outputs` counts questions where model and opponent gave the same answer;
+    `missing` questions of the benchmark without any row, None where its questions were not given;
+    `duplicates` rows beyond the first of their key. `identical_outputs` counts questions where model and opponent gave the same answer;
     None where the files do not hold the answers. `verdicts` counts verdicts as the judge gave
     them. `position_flip_rate` is the share of questions, judged in both orders, whose verdict
     (win, tie or loss) changes with the order; None where only one order was judged.
@@ -30,7 +30,7 @@ class Diagnostics:
     rows: int
     unusable: Mapping[str, int]
     duplicates: int
-    missing: int
+    missing: int | None
     identical_outputs: int | None
     verdicts: Mapping[str, int]
     position_flip_rate: float | None

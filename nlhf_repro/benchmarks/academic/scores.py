@@ -73,16 +73,19 @@ def score_run(
             rows=sum(each.documents for each in run.samples.values()),
             unusable=unusable,
             duplicates=0,
-            missing=sum(
-                max(0, run.available.get(task, 0) - each.documents)
-                for task, each in run.samples.items()
-            ),
+            missing=_missing(run),
             identical_outputs=None,
             verdicts={},
             position_flip_rate=None,
         ),
         notes=(*notes, *([f"examples in the prompt: {shots}"] if shots else [])),
     )
+
+
+def _missing(run: Run) -> int | None:
+    if set(run.available) < set(run.samples):
+        return None
+    return sum(run.available[task] - each.documents for task, each in run.samples.items())
 
 
 def metric_name(key: str, of: str) -> str:

@@ -118,7 +118,7 @@ def _score(
         opponent=first.baseline,
         judge=first.judge,
         metrics=metrics,
-        diagnostics=_diagnostics(group, losses, missing),
+        diagnostics=_diagnostics(group, losses, missing if questions else None),
         notes=_notes(group, sum(losses.values()) + 2 * missing, missing, questions),
     )
 
@@ -142,7 +142,9 @@ def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores
     return metrics
 
 
-def _diagnostics(group: Sequence[Judgment], losses: Counter[str], missing: int) -> Diagnostics:
+def _diagnostics(
+    group: Sequence[Judgment], losses: Counter[str], missing: int | None
+) -> Diagnostics:
     flips = [flip for each in group if (flip := each.flips()) is not None]
     answers = [each.games[0].answers for each in group if each.games[0].answers]
     return Diagnostics(
