@@ -85,7 +85,8 @@ def score_run(
 def _missing(run: Run) -> int | None:
     if set(run.available) < set(run.samples):
         return None
-    return sum(run.available[task] - each.documents for task, each in run.samples.items())
+    gaps = [run.available[task] - each.documents for task, each in run.samples.items()]
+    return sum(max(0, gap) for gap in gaps)
 
 
 def metric_name(key: str, of: str) -> str:
