@@ -21,16 +21,18 @@ class Diagnostics:
 
     `unusable` counts rows that gave no value, by reason ("no verdict", "rating out of range", ...);
     `missing` questions of the benchmark without any row, None where its questions were not given;
-    `duplicates` rows beyond the first of their key. `verdicts` counts verdicts as the judge gave
-    them. `position_flip_rate` is the share of questions, judged in both orders, whose verdict
-    changes sides with the order; None where only one order was judged.
+    `duplicates` rows beyond the first of their key. `identical_outputs` counts questions where
+    model and opponent gave the same answer, None where the files do not hold the answers.
+    `verdicts` counts verdicts as the judge gave them. `position_flip_rate` is the share of
+    questions, judged in both orders, whose verdict (win, tie or loss) changes with the order; None
+    where only one order was judged.
     """
 
     rows: int
     unusable: Mapping[str, int]
     duplicates: int
     missing: int | None
-    identical_outputs: int
+    identical_outputs: int | None
     verdicts: Mapping[str, int]
     position_flip_rate: float | None
 
