@@ -11,7 +11,7 @@ import pytest
 from judgment_files import write_lines
 
 from nlhf_repro.benchmarks.academic import read_run, score_run
-from nlhf_repro.benchmarks.academic.scores import standard_error
+from nlhf_repro.benchmarks.clustered import standard_error
 from nlhf_repro.interfaces import UnusableAnnotationsError
 
 DATE = "2026-01-02T03-04-05.678901"
@@ -76,9 +76,14 @@ def test_values_are_lm_evals_by_document(tmp_path: Path) -> None:
         "exact_match,flexible-extract/gsm8k",
     }
     metric = scores.metrics["acc/arc"]
-    np.testing.assert_allclose(metric.values, 100 * np.array(acc))
-    assert metric.questions[:2] == ("arc:hash0", "arc:hash1") and metric.unit == "percent"
-    assert standard_error(metric) == pytest.approx(100 * np.std(acc, ddof=1) / np.sqrt(40))
+    by_document = dict(zip(metric.questions, metric.values, strict=True))
+    np.testing.assert_allclose(
+        [by_document[f"arc:hash{i}"] for i in range(40)], 100 * np.array(acc)
+    )
+    assert metric.unit == "percent" and len(by_document) == 40
+    assert standard_error(metric.values, metric.strata) == pytest.approx(
+        100 * np.std(acc, ddof=1) / np.sqrt(40)
+    )
     assert (scores.version, scores.judge, scores.name) == ("lm-eval 0.4.13", "none", "m")
     assert (
         scores.diagnostics.rows == 49 and "examples in the prompt: arc 0, gsm8k 0" in scores.notes
@@ -100,7 +105,7 @@ def test_lists_of_instructions_are_averaged_over_instructions(tmp_path: Path) ->
     assert metric.values.mean() == pytest.approx(100 * 4 / 6)
     s, w = np.array([1, 1, 2]), np.array([2, 1, 3])
     error = 100 * np.sqrt(3 / 2 * ((s - 4 / 6 * w) ** 2).sum()) / 6
-    assert standard_error(metric) == pytest.approx(error)
+    assert standard_error(metric.values, metric.strata) == pytest.approx(error)
 
 
 def test_what_is_no_mean_over_documents_is_left_to_lm_eval(tmp_path: Path) -> None:
@@ -125,7 +130,7 @@ def test_macro_average_has_the_error_of_the_plain_mean(tmp_path: Path) -> None:
     metric = score_run(read_run(path), dict.fromkeys(tasks, "acc,none")).metrics["macro_average"]
     values = [100 * np.array(task["acc,none"]) for task in tasks.values()]
     error = np.sqrt(sum(x.var(ddof=1) / len(x) for x in values)) / 3
-    assert standard_error(metric) == pytest.approx(error)
+    assert standard_error(metric.values, metric.strata) == pytest.approx(error)
     assert metric.strata == tuple(f"t{n}" for n in sizes for _ in range(n))
     with pytest.raises(UnusableAnnotationsError, match="no accuracy 'f1/t20'"):
         score_run(read_run(path), {"t20": "f1,none"})
@@ -144,7 +149,9 @@ def test_a_group_has_the_error_of_the_mean_that_lm_eval_took(tmp_path: Path) -> 
     errors = np.array([100 * x.std(ddof=1) / np.sqrt(len(x)) for x in (small, large)])
     plain, _ = grouped(tmp_path, (small.mean() + large.mean()) / 2, 0.001)
     own = np.sqrt((errors**2).sum()) / 2
-    assert standard_error(plain.metrics["acc/g"]) == pytest.approx(own)
+    assert standard_error(
+        plain.metrics["acc/g"].values, plain.metrics["acc/g"].strata
+    ) == pytest.approx(own)
     assert f"lm-eval prints a standard error of 0.100 for acc/g; it is {own:.3f}" in plain.notes
     pooled, _ = grouped(tmp_path, np.concatenate([small, large]).mean(), "N/A")
     metric = pooled.metrics["acc/g"]
@@ -152,7 +159,9 @@ def test_a_group_has_the_error_of_the_mean_that_lm_eval_took(tmp_path: Path) -> 
     assert metric.strata is None and metric.values.mean() == pytest.approx(
         100 * np.concatenate([small, large]).mean()
     )
-    assert standard_error(metric) == pytest.approx(within, rel=0.01)  # ddof of 420, not of each
+    assert standard_error(metric.values, metric.strata) == pytest.approx(
+        within, rel=0.01
+    )  # ddof of 420, not of each
     odd, _ = grouped(tmp_path, 0.123, "N/A")
     assert "acc/g" not in odd.metrics
     assert "acc/g is neither the plain nor the pooled mean: see lm-eval" in odd.notes
@@ -251,8 +260,8 @@ def test_files_that_lm_eval_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(metric.values) == size
         assert metric.values.mean() == pytest.approx(100 * results["results"][task]["acc,none"])
         error = results["results"][task]["acc_stderr,none"]
-        assert standard_error(metric) == pytest.approx(100 * error)
+        assert standard_error(metric.values, metric.strata) == pytest.approx(100 * error)
     group = scores.metrics["acc/own"]
     assert group.values[np.array(group.strata) == "own_a"].size == 12
-    parts = [standard_error(scores.metrics[f"acc/{task}"]) for task in sizes]
-    assert standard_error(group) == pytest.approx(np.hypot(*parts) / 2)
+    parts = [standard_error(scores.metrics[f"acc/{task}"].values) for task in sizes]
+    assert standard_error(group.values, group.strata) == pytest.approx(np.hypot(*parts) / 2)

@@ -15,8 +15,8 @@ from nlhf_repro.benchmarks.alpaca_eval import (
     read_gamed_rows,
     read_reference,
     score_file,
-    standard_error,
 )
+from nlhf_repro.benchmarks.clustered import standard_error
 from nlhf_repro.interfaces import ModelScores, UnusableAnnotationsError
 
 COUNT = 60

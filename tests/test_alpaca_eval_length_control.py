@@ -16,9 +16,9 @@ from nlhf_repro.benchmarks.alpaca_eval import (
     LengthControlledWinRate,
     length_controlled_win_rate,
     read_gamed_rows,
-    standard_error,
 )
 from nlhf_repro.benchmarks.alpaca_eval import penalized_logistic as logistic
+from nlhf_repro.benchmarks.clustered import standard_error
 
 COUNT = 150
 

@@ -107,7 +107,7 @@ def test_reasons_of_lost_games(tmp_path: Path) -> None:
 def test_score_is_the_weighted_win_rate_with_a_clustered_error(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     labels = generator.choice(ALL_V01, size=(60, 2))
-    rows = [old_row(f"q{i}", *pair) for i, pair in enumerate(labels.tolist())]
+    rows = [old_row(f"q{i:02}", *pair) for i, pair in enumerate(labels.tolist())]
     scores = only_score(tmp_path, rows)
     share = {"A>>B": (1, 3), "A>B": (1, 1), "A=B": (0.5, 1), "B>A": (0, 1), "B>>A": (0, 3)}
     s, w, single = np.zeros(60), np.zeros(60), np.zeros(60)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from judgment_files import official
 
-from nlhf_repro.benchmarks.academic.scores import standard_error
 from nlhf_repro.benchmarks.arena_hard import (
     read_judgments,
     read_questions,
@@ -14,6 +13,7 @@ from nlhf_repro.benchmarks.arena_hard import (
     upstream_scores,
 )
 from nlhf_repro.benchmarks.arena_hard.questions import SIZES
+from nlhf_repro.benchmarks.clustered import standard_error
 from nlhf_repro.benchmarks.mt_bench import (
     OFFICIAL_QUESTIONS,
     read_categories,
@@ -45,7 +45,7 @@ def test_arena_hard_judgments() -> None:
     rows = np.repeat([s for x in judgments for s, _ in x.outcomes()],
                      [int(w) for x in judgments for _, w in x.outcomes()])  # fmt: skip
     naive = 100 * rows.std(ddof=1) / np.sqrt(470)
-    assert 1.55 < standard_error(metric) / naive < 2.0
+    assert 1.55 < standard_error(metric.values, metric.strata) / naive < 2.0
     questions = read_questions(official("arena_hard/question_v0.1.jsonl"))
     with pytest.raises(UnusableAnnotationsError, match="742 missing"):
         score_judgments(judgments, questions)
@@ -68,4 +68,4 @@ def test_mt_bench_judgments() -> None:
         rows = np.array([each.recorded for each in ratings if each.model == scores.name])
         clustered = metric.values.std(ddof=1) / np.sqrt(80)
         assert 1.1 < clustered / (rows.std(ddof=1) / np.sqrt(160)) < 1.3
-        assert 0.65 < standard_error(metric) / clustered < 0.9
+        assert 0.65 < standard_error(metric.values, metric.strata) / clustered < 0.9

@@ -1,4 +1,4 @@
-"""What scorers of annotation files share: ratios clustered by question, and what losses could do.
+"""What scorers of annotation files share: errors clustered by question, what losses could do.
 
 Nothing here knows a benchmark.
 """
@@ -6,28 +6,26 @@ Nothing here knows a benchmark.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from nlhf_repro.benchmarks.annotation_files import refuse_losses
 from nlhf_repro.interfaces import Array
+from nlhf_repro.uncertainty import estimate
 
 SHOWN_LOSSES = 0.01  # above this share of lost rows the worst and the best case are shown
 _LARGEST = 1e300
+_ROUNDING = 1e-9
 
 
-def ratio_observations(score_totals: Array, weight_totals: Array) -> Array:
-    """Pseudo-observations z = theta + (S - theta W) / mean(W) of theta = sum(S) / sum(W).
+def standard_error(values: Array, strata: Sequence[str] | None = None) -> float:
+    """Error of one checkpoint's mean over questions, or over strata of equal weight.
 
-    Their mean is theta, and their sd(ddof=1) / sqrt(n) its standard error clustered by question
-    (Miller, arXiv:2411.00640, with n / (n - 1)).
-
-    Args:
-        score_totals: S [questions], weighted scores summed over a question's rows.
-        weight_totals: W [questions], positive.
+    NaN, never 0, where values do not vary (within strata), or a stratum has a single one.
     """
-    theta = score_totals.sum() / weight_totals.sum()
-    observations: Array = theta + (score_totals - theta * weight_totals) / weight_totals.mean()
-    return observations
+    error = estimate(values[None], strata=strata).standard_error
+    return error if error > _ROUNDING * float(np.abs(values).max()) else float("nan")
 
 
 def refuse_lost(

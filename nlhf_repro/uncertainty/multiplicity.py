@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,7 @@ def holm(p_values: ArrayLike) -> Array:
     Raises:
         ValueError: not one-dimensional, or a p-value outside [0, 1].
     """
-    return _adjusted(p_values, "holm")
+    return _stepwise(p_values, _holm)
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Array:
@@ -32,7 +32,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> Array:
     Raises:
         ValueError: not one-dimensional, or a p-value outside [0, 1].
     """
-    return _adjusted(p_values, "fdr_bh")
+    return _stepwise(p_values, _benjamini_hochberg)
 
 
 def checked_family(p_values: ArrayLike) -> Array:
@@ -53,12 +53,23 @@ def checked_family(p_values: ArrayLike) -> Array:
     return values
 
 
-def _adjusted(p_values: ArrayLike, method: Literal["holm", "fdr_bh"]) -> Array:
-    from statsmodels.stats.multitest import multipletests
-
+def _stepwise(p_values: ArrayLike, adjust: Callable[[Array], Array]) -> Array:
+    """`adjust` of the known p-values in ascending order, put back in the order given."""
     values = checked_family(p_values)
-    known = ~np.isnan(values)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
     adjusted = np.full(values.shape, np.nan)
-    if known.any():
-        adjusted[known] = multipletests(values[known], method=method)[1]
+    if len(order):
+        adjusted[order] = np.minimum(adjust(values[order]), 1.0)
     return adjusted
+
+
+def _holm(ascending: Array) -> Array:
+    tests = len(ascending)
+    return np.asarray(np.maximum.accumulate(ascending * np.arange(tests, 0, -1)))
+
+
+def _benjamini_hochberg(ascending: Array) -> Array:
+    tests = len(ascending)
+    scaled = ascending * (tests / np.arange(1, tests + 1))
+    return np.asarray(np.minimum.accumulate(scaled[::-1])[::-1])

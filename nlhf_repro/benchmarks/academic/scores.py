@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlhf_repro.benchmarks.academic.files import Run, TaskSamples
-from nlhf_repro.benchmarks.clustered import finite_number, ratio_observations, refuse_lost
+from nlhf_repro.benchmarks.clustered import finite_number, refuse_lost, standard_error
 from nlhf_repro.interfaces import (
     Diagnostics,
     MetricScores,
@@ -20,6 +20,7 @@ from nlhf_repro.interfaces import (
     UnusableAnnotationsError,
 )
 from nlhf_repro.interfaces.scoring import Unit
+from nlhf_repro.uncertainty import weighted_ratio
 
 _SHARES = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1", "pass@1"}
 _MEANS = {"acc", "acc_norm", "exact_match"}  # always a mean over documents in lm-eval
@@ -131,13 +132,13 @@ def _metric(
 ) -> MetricScores:
     usable = {
         document: [x for copy in copies if copy is not None for x in copy]
-        for document, copies in documents.items()
+        for document, copies in sorted(documents.items())
         if any(copy is not None for copy in copies)
     }
     totals = np.array([sum(values) for values in usable.values()])
     counts = np.array([float(len(values)) for values in usable.values()])
     unit = _unit(key)
-    values = ratio_observations(totals, counts) * (100 if unit == "percent" else 1)
+    values = weighted_ratio(totals, counts) * (100 if unit == "percent" else 1)
     return MetricScores(name, unit, tuple(f"{task}:{each}" for each in usable), values)
 
 
@@ -179,22 +180,10 @@ def _group_metrics(
 
 def _error_note(name: str, scores: MetricScores, printed: object, scale: float) -> list[str]:
     """What lm-eval prints for the group's error, where it is not the error of its mean."""
-    error, own = finite_number(printed), standard_error(scores)
+    error, own = finite_number(printed), standard_error(scores.values, scores.strata)
     if error is None or not np.isfinite(own) or abs(scale * error - own) <= 0.02 * own:
         return []
     return [f"lm-eval prints a standard error of {scale * error:.3f} for {name}; it is {own:.3f}"]
-
-
-def standard_error(scores: MetricScores) -> float:
-    """Error of the mean of one checkpoint's values, over strata of equal weight if there are any.
-
-    NaN where a stratum has a single value.
-    """
-    values, strata = scores.values, np.array(scores.strata or ("",) * len(scores.values))
-    parts = [values[strata == each] for each in dict.fromkeys(strata)]
-    if min(map(len, parts)) < 2:
-        return float("nan")
-    return float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in parts)) / len(parts))
 
 
 def _macro(run: Run, metrics: Mapping[str, MetricScores], macro: Mapping[str, str]) -> MetricScores:

@@ -6,7 +6,6 @@ from nlhf_repro.benchmarks.alpaca_eval.annotations import ModelAnnotations, read
 from nlhf_repro.benchmarks.alpaca_eval.length_control import (
     LengthControlledWinRate,
     length_controlled_win_rate,
-    standard_error,
 )
 from nlhf_repro.benchmarks.alpaca_eval.reference import (
     GamedRows,
@@ -29,6 +28,5 @@ __all__ = [
     "read_reference",
     "score",
     "score_file",
-    "standard_error",
     "upstream_numbers",
 ]

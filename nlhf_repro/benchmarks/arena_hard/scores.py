@@ -19,13 +19,14 @@ from nlhf_repro.benchmarks.arena_hard.styles import (
     Control,
     style_controlled_scores,
 )
-from nlhf_repro.benchmarks.clustered import extremes_note, ratio_observations, refuse_lost
+from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost
 from nlhf_repro.interfaces import (
     Diagnostics,
     MetricScores,
     ModelScores,
     UnusableAnnotationsError,
 )
+from nlhf_repro.uncertainty import weighted_ratio
 
 _REPEATED = 0.05
 
@@ -58,13 +59,15 @@ def score_judgments(
             met several baselines in a category (`pairwise_wins` is for round-robins).
     """
     groups: dict[tuple[str, str], list[Judgment]] = defaultdict(list)
-    for each in judgments:
+    for each in sorted(judgments, key=lambda judgment: judgment.question):
         groups[each.category, each.model].append(each)
     _refuse_foreign(judgments, questions)
     scores = [_score(groups[key], questions, maximum_lost) for key in sorted(groups)]
     if styles is None:
         return tuple(scores)
-    return style_controlled_scores(scores, judgments, styles, control)
+    return style_controlled_scores(
+        scores, [each for key in sorted(groups) for each in groups[key]], styles, control
+    )
 
 
 def _refuse_foreign(
@@ -137,7 +140,7 @@ def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores
             metric=name,
             unit="percent",
             questions=tuple(used),
-            values=100 * ratio_observations(totals, np.array([sum(w) for w in weights])),
+            values=100 * weighted_ratio(totals, np.array([sum(w) for w in weights])),
         )
     return metrics
 
