@@ -31,6 +31,7 @@ from nlhf_repro.uncertainty.gaps import (
 )
 from nlhf_repro.uncertainty.max_t import MaxT, contrast_correlation, max_t
 from nlhf_repro.uncertainty.multiplicity import benjamini_hochberg, holm
+from nlhf_repro.uncertainty.pairwise import Pairwise, pairwise
 from nlhf_repro.uncertainty.permutation import SignFlips, sign_flip_test
 from nlhf_repro.uncertainty.power import (
     Components,
@@ -67,6 +68,7 @@ __all__ = [
     "Inference",
     "MaxT",
     "MedianInterval",
+    "Pairwise",
     "Pilot",
     "Proportion",
     "SignFlips",
@@ -91,6 +93,7 @@ __all__ = [
     "max_t",
     "median_with_censoring",
     "minimum_detectable_effect",
+    "pairwise",
     "percentile_interval",
     "pigeonhole_means",
     "proportion",
