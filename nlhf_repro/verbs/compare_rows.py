@@ -59,7 +59,8 @@ def compare_rows(
                 f"{experiment}, or choose other rows)."
             ) from refusal
     notes = [
-        f"{column.header}: {column.explanation(0.95)}." for column in _columns(loaded, metrics)
+        "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
+        *(f"{column.header}: {column.explanation(0.95)}." for column in _columns(loaded, metrics)),
     ]
     return (label, baseline), f"{experiment}, {design} seeds.", found, notes
 

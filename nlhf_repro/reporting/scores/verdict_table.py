@@ -106,8 +106,8 @@ def _notes(names: tuple[str, str], verdicts: Sequence[Verdict], ratio: bool) -> 
     notes = [
         f"{what}, paired by {unit[:-1]} [95 % interval, not adjusted]; {found.seeds[0]} and "
         f"{found.seeds[1]} training runs, {counts} {unit}.",
-        "detectable: the true difference that a design with this standard error finds with 80 % "
-        "power at p < 0.05.",
+        f"detectable: the true {'ratio' if ratio else 'difference'} that a design with this "
+        "standard error finds with 80 % power at p < 0.05.",
     ]
     if len(verdicts) > 1:
         notes.append(f"p, Holm: adjusted over the {len(verdicts)} metrics; verdicts follow it.")
@@ -122,6 +122,8 @@ def _margin(verdict: Verdict) -> str:
         )
     at_margin = verdict.equivalence
     if at_margin is None:
+        if verdict.words == "different":
+            return ""
         least = _size(verdict, verdict.smallest_margin)
         return (
             f"{verdict.metric}: equivalent at any margin above {least} (declare --margin before "
