@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Literal
 
@@ -65,7 +66,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=FILE,FILE,...",
-        help="files that are training runs of one algorithm",
+        help="files (or NAME=PATTERN) that are training runs of one algorithm",
     )
     parser.add_argument("--metric", action="append", default=[], help="show and compare only this")
     parser.add_argument("--upstream", action="store_true", help="what the official script prints")
@@ -76,7 +77,7 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """`nlhf compare A B`."""
-    what = "FILE, NAME=FILE,FILE,... (training runs), or EXPERIMENT:ROW"
+    what = "FILE, NAME=FILE,FILE,... or NAME=PATTERN (training runs), or EXPERIMENT:ROW"
     parser.add_argument("first", help=what)
     parser.add_argument("second", help=what)
     parser.add_argument("--benchmark", choices=BENCHMARKS, help="where the content does not say")
@@ -146,8 +147,18 @@ def groups_of(texts: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def paths_of(files: str) -> list[Path]:
-    """Files separated by commas."""
-    return [Path(name) for name in files.split(",") if name]
+    """Files separated by commas, or by patterns such as runs/*.json, in the order of their names.
+
+    Raises:
+        ImpossibleSettingError: a pattern that no file matches.
+    """
+    paths: list[Path] = []
+    for name in filter(None, files.split(",")):
+        found = [name] if Path(name).exists() else sorted(glob(name))
+        if not found and has_magic(name):
+            raise ImpossibleSettingError(f"{name} matches no file: check the pattern.")
+        paths += map(Path, found or [name])
+    return paths
 
 
 def _named(text: str, form: str) -> tuple[str, str]:

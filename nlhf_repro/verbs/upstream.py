@@ -37,7 +37,7 @@ def upstream_table(benchmark: Benchmark, files: Sequence[Path], options: ScoreOp
             lines[f"{name} ({path})" if name in lines else name] = numbers
     header = tuple(next(iter(lines.values())))
     rows = [
-        TableRow(name, tuple(Cell(_text(value), value) for value in numbers.values()))
+        TableRow(name, tuple(Cell(_text(key, value), value) for key, value in numbers.items()))
         for name, numbers in lines.items()
     ]
     return Table(
@@ -45,8 +45,8 @@ def upstream_table(benchmark: Benchmark, files: Sequence[Path], options: ScoreOp
     )
 
 
-def _text(value: float) -> str:
-    return "nan" if value != value else f"{value:.2f}".removesuffix(".00")
+def _text(name: str, value: float) -> str:
+    return f"{value:.0f}" if name == "rows" or name.startswith("n_") else f"{value:.2f}"
 
 
 def _alpaca_eval(path: Path, options: ScoreOptions) -> tuple[dict[str, Numbers], tuple[str, ...]]:

@@ -9,6 +9,10 @@ from nlhf_repro.reporting.cells import Cell, Table, TableRow
 from nlhf_repro.reporting.scores.entries import Entry
 
 _MOST_VERDICTS = 12
+_NOTES = {
+    "missing": "missing: questions without a row; '-' where no list was given (--questions).",
+    "flips": "flips: questions whose verdict changes with the order of the answers.",
+}
 
 
 def diagnostics_table(entries: Sequence[Entry]) -> Table:
@@ -32,11 +36,7 @@ def diagnostics_table(entries: Sequence[Entry]) -> Table:
         caption="",
         header=("model", *(header[column] for column in kept)),
         rows=tuple(TableRow(r.label, tuple(r.cells[column] for column in kept)) for r in rows),
-        notes=(
-            "missing: questions without a row, '-' where no list of questions was given "
-            "(--questions); flips: share of questions whose verdict changes with the order of the "
-            "answers.",
-        ),
+        notes=tuple(note for column, note in _NOTES.items() if header.index(column) in kept),
     )
 
 
