@@ -15,7 +15,7 @@ import alpaca_rows
 import judgment_files as judged
 import numpy as np
 import pytest
-from command import REPOSITORY, nlhf
+from test_academic import Task, accuracies, write_run
 from verbs import ACADEMIC, ARENA, DPO, EXAMPLES, MT_BENCH, NASH, group, refused, rows_of, run_verb
 
 from nlhf_repro.uncertainty import estimate
@@ -207,46 +207,56 @@ def test_judges_that_differ_are_not_compared(capsys: Capture, tmp_path: Path) ->
     assert "differ in protocol, opponent or judge" in sentence
 
 
-def test_misuse_is_refused_in_a_sentence(capsys: Capture, tmp_path: Path) -> None:
-    assert "has no file" in refused(capsys, "score", "alpaca_eval")
-    assert "cannot be read" in refused(capsys, "score", "alpaca_eval", tmp_path / "none.json")
-    assert "is no metric" in refused(capsys, "score", "alpaca_eval", NASH[0], "--metric", "lc")
-    assert "--answers means nothing" in refused(
-        capsys, "score", "mt_bench", MT_BENCH, "--answers", NASH[0]
-    )
-    assert "no percentage" in refused(capsys, "score", "mt_bench", MT_BENCH, "--max-unusable", 200)
-    assert "is no figure" in refused(capsys, "score", "mt_bench", MT_BENCH, "--figure", "x.txt")
-    assert "lm-eval's own numbers" in refused(capsys, "score", "academic", ACADEMIC, "--upstream")
-    assert "--upstream is a table" in refused(
-        capsys, "score", "mt_bench", MT_BENCH, "--upstream", "--format", "json"
-    )
+def test_categories_of_arena_hard_are_lines_and_families_of_their_own(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = ["A>>B", "A>B", "A=B", "B>A", "B>>A"]
+    creative = {"category": "creative_writing", "baseline": "gemini-2.0-flash-001"}
+    paths = []
+    for model in ("m", "n"):
+        rows = [
+            judged.new_row(f"{c}{i}", *rng.choice(labels, 2).tolist(), **{"model": model, **extra})
+            for c, extra in (("h", {}), ("c", creative))
+            for i in range(30)
+        ]
+        paths.append(judged.write_lines(tmp_path / f"{model}.jsonl", rows))
+    text = run_verb(capsys, "score", "arena_hard", *paths)
+    assert "m, creative_writing" in text and "n, hard_prompt" in text
+    assert "Differences of score/creative_writing" in text
+    assert "Differences of score/hard_prompt" in text
+    alone = run_verb(capsys, "score", "arena_hard", paths[0])
+    assert "not compared" not in alone and "Differences" not in alone
+    both = ("--metric", "score/hard_prompt", "--format", "json")
+    records = json.loads(run_verb(capsys, "score", "arena_hard", *paths, *both))
+    assert sorted(record["name"] for record in records) == ["m", "n"]
+    seeds = ("--seeds", group("both", paths), *both)
+    (record,) = json.loads(run_verb(capsys, "score", "arena_hard", *seeds))
+    assert (record["seeds"], record["questions"], record["level"]) == (2, 30, "algorithm")
+    captions = " ".join(run_verb(capsys, "compare", *paths).split())
+    assert "score/hard_prompt: version v2.0, opponent o3-mini-2025-01-31" in captions
 
 
-def test_no_torch_no_pandas_no_statsmodels(tmp_path: Path) -> None:
-    heavy = "('torch', 'pandas', 'statsmodels', 'sklearn', 'scipy.stats', 'matplotlib', 'hydra')"
-    program = (
-        "import sys\nfrom nlhf_repro.cli import main\ntry: main(sys.argv[1:])\n"
-        f"except SystemExit as end: print(end.code, [x for x in {heavy} if x in sys.modules])"
-    )
-    for arguments in (
-        ["score", "alpaca_eval", "--seeds", group("a", NASH), *map(str, DPO[:2])],
-        ["compare", group("a", NASH), group("b", DPO), "--margin", "3"],
-        ["plan", "--effect", "3"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.splitlines()[-1] == "0 []", done.stdout
+def test_tasks_are_compared_where_one_is_named(capsys: Capture, tmp_path: Path) -> None:
+    paths = []
+    for model in ("a", "b"):
+        (tmp_path / model).mkdir()
+        values = accuracies(ord(model), 60)
+        tasks: dict[str, Task] = {"arc": {"acc,none": values}, "boolq": {"acc,none": values[::-1]}}
+        write_run(tmp_path / model, tasks)
+        paths += (tmp_path / model).glob("results*.json")
+    text = run_verb(capsys, "score", "academic", *paths)
+    assert "Nothing is compared" in text and "Differences" not in text
+    macro = ("--macro", "arc=acc", "--macro", "boolq=acc")
+    text = run_verb(capsys, "score", "academic", *paths, *macro)
+    assert "Differences of macro_average" in text
+    arguments = ("--metric", "acc/arc", "--format", "json")
+    assert len(json.loads(run_verb(capsys, "score", "academic", *paths, *arguments))) == 2
 
 
-def test_python_m_is_the_same_program(tmp_path: Path) -> None:
-    arguments = ["score", "alpaca_eval", str(NASH[0]), "--format", "json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "nlhf_repro", *arguments], cwd=REPOSITORY, capture_output=True
-    )
-    assert done.returncode == 0
-    assert done.stdout.decode() == nlhf(tmp_path, *arguments)[1]
+def test_a_pattern_names_the_files_of_a_group(capsys: Capture) -> None:
+    form = ("--format", "json")
+    pattern = f"nash={EXAMPLES}/*_nash_seed*.jsonl"
+    expected = run_verb(capsys, "score", "alpaca_eval", "--seeds", group("nash", NASH), *form)
+    assert run_verb(capsys, "score", "alpaca_eval", "--seeds", pattern, *form) == expected
+    assert "matches no file" in refused(capsys, "score", "alpaca_eval", "--seeds", "x=none*.json")

@@ -54,6 +54,8 @@ def pairwise(
 ) -> Pairwise:
     """Compare all pairs of two or more algorithms with independent seeds.
 
+    Two that differ by the same number on every cluster have no p-value: their spread is unknown.
+
     Args:
         matrices: Z [seeds, clusters] of every algorithm, on the same clusters, larger being better.
         rng: For the simulation of max-T.
@@ -68,7 +70,7 @@ def pairwise(
     found = tuple(
         difference(tables[i], tables[j], confidence=confidence, strata=strata) for i, j in pairs
     )
-    raw = [one.p_value for one in found]
+    raw = [one.p_value if one.standard_error > 0 else float("nan") for one in found]
     simulated = None
     if len(tables) <= MOST_FOR_MAX_T and not np.isnan(raw).all():
         contrasts = np.zeros((len(pairs), len(tables)))

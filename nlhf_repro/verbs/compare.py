@@ -111,7 +111,7 @@ def _compare_files(
     for name, entries in zip(names, (first, second), strict=True):
         said = dict.fromkeys(note for e in entries for run in e.runs for note in run.notes)
         notes += [f"{name}: {'; '.join(said)}."] if said else []
-    return names, _caption(benchmark, pairs[0][1]), found, notes
+    return names, _caption(benchmark, pairs), found, notes
 
 
 def _files_of(text: str) -> tuple[str | None, list[Path]]:
@@ -179,6 +179,12 @@ def _check_conditions(one: Entry, other: Entry, names: tuple[str, str]) -> None:
             )
 
 
-def _caption(benchmark: Benchmark, entry: Entry) -> str:
-    version, opponent, judge = entry.conditions
-    return f"{benchmark}, version {version}, opponent {opponent}, judge {judge}."
+def _caption(benchmark: Benchmark, pairs: Sequence[tuple[str, Entry, Entry]]) -> str:
+    by: dict[tuple[str, str, str], list[str]] = {}
+    for metric, entry, _ in pairs:
+        by.setdefault(entry.conditions, []).append(metric)
+    texts = [
+        f"{', '.join(metrics)}: version {version}, opponent {opponent}, judge {judge}."
+        for (version, opponent, judge), metrics in by.items()
+    ]
+    return f"{benchmark}; {' '.join(texts)}"

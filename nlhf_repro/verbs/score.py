@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nlhf_repro.interfaces import ImpossibleSettingError
@@ -28,6 +29,10 @@ TITLES = {
     "mt_bench": "MT-Bench",
     "academic": "Academic tasks",
 }
+_NOT_COMPARED = (
+    "Nothing is compared: name what counts before you look, with --metric, or with --macro the "
+    "tasks to be averaged."
+)
 _OVERALL = ("score", "first_turn", "second_turn", "win_rate")
 
 
@@ -136,7 +141,10 @@ def _tables(
     found: list[Family] = []
     if len(entries) > 1:
         found = [family for metric in compared for family in families(entries, metric)]
-    tables = [score_table(TITLES[benchmark], entries, scores, metrics, found)]
+    board = score_table(TITLES[benchmark], entries, scores, metrics, found)
+    if len(entries) > 1 and not compared:
+        board = replace(board, notes=(*board.notes, _NOT_COMPARED))
+    tables = [board]
     pairs = [comparison_table(entries, family) for family in found]
     tables += [table for table in pairs if table is not None]
     return [*tables, diagnostics_table(entries)]

@@ -19,8 +19,7 @@ from nlhf_repro.reporting.scores.entries import (
     strata_of,
 )
 from nlhf_repro.seeds import generator_for
-from nlhf_repro.uncertainty import BestSet, Pairwise, best_set, pairwise
-from nlhf_repro.uncertainty.pairwise import MOST_FOR_MAX_T
+from nlhf_repro.uncertainty import Pairwise, pairwise
 
 MOST_LISTED = 10
 
@@ -35,14 +34,16 @@ class Family:
     questions: int
     lost: int  # questions that not all members have
     pairwise: Pairwise | None
-    best: BestSet | None
 
     def notes(self, entries: Sequence[Entry]) -> Iterator[str]:
         """What the ranks mean, the best and the groups."""
         if self.pairwise is None:
-            if len(entries) > 1 and len(self.members) == 1:
+            holders = sum(self.metric in entry.metrics for entry in entries)
+            if len(self.members) == 1 < holders:
                 label = entries[self.members[0]].label
                 yield f"{label}: not compared on {self.metric}: protocol, opponent or judge differ."
+            elif len(self.members) > 1:
+                yield f"{self.metric}: not compared: too few questions that all models have."
             return
         labels = [entries[index].label for index in self.members]
         method = "Holm" if self.pairwise.max_t is None else "max-T"
@@ -53,14 +54,12 @@ class Family:
         )
         if self.lost:
             yield f"{self.metric}: {self.lost} questions that not all models have were left out."
-        if self.best is not None:
-            kept = [
-                label for label, member in zip(labels, self.best.members, strict=True) if member
-            ]
-            yield f"{self.metric}: not shown to be worse than another: {', '.join(kept)}."
-            level = CHECKPOINT if self.best.level == "checkpoint" else ""
-            if level:
-                yield f"Ranks and groups are of these checkpoints, not of algorithms{level}."
+        kept = [
+            label for label, (low, _) in zip(labels, self.pairwise.ranks, strict=True) if low == 1
+        ]
+        yield f"{self.metric}: not shown to be worse than another: {', '.join(kept)}."
+        if any(one.level == "checkpoint" for one in self.pairwise.differences):
+            yield f"Ranks and groups are of these checkpoints, not of algorithms{CHECKPOINT}."
         groups = [", ".join(labels[i] for i in group) for group in self.pairwise.groups]
         if len(groups) == len(labels):
             yield f"{self.metric}: all are told apart."
@@ -93,7 +92,9 @@ def comparison_table(entries: Sequence[Entry], family: Family) -> Table | None:
         center = abs(one.estimate)
         mark = CHECKPOINT if one.level == "checkpoint" else ""
         interval = additive_interval(center, ends[0], ends[1], sign=True) + mark
-        raw = p_value_text(one.p_value)
+        if not one.standard_error > 0:
+            interval = f"{center:+.2f} (no interval){mark}"
+        raw = p_value_text(one.p_value if one.standard_error > 0 else nan)
         rows.append(
             TableRow(
                 f"{_label(entries, family, first)} - {_label(entries, family, second)}",
@@ -124,17 +125,14 @@ def _family(
     questions = common_questions(chosen, metric)
     lost = all_questions(chosen, metric) - len(questions)
     if len(pool) < 2 or len(questions) < 2:
-        return Family(metric, key, pool, len(questions), lost, None, None)
+        return Family(metric, key, pool, len(questions), lost, None)
     tables = [matrix(entry, metric, questions) for entry in chosen]
     strata = strata_of(chosen[0], metric, questions)
     if strata is not None and min(map(strata.count, set(strata))) < 2:
-        return Family(metric, key, pool, len(questions), lost, None, None)
+        return Family(metric, key, pool, len(questions), lost, None)
     stream = ("comparisons", metric, *key)
     found = pairwise(tables, generator_for(*stream), strata=strata)
-    best = None
-    if len(pool) <= MOST_FOR_MAX_T:
-        best = best_set(tables, generator_for(*stream), strata=strata)
-    return Family(metric, key, pool, len(questions), lost, found, best)
+    return Family(metric, key, pool, len(questions), lost, found)
 
 
 def _pairs(count: int) -> str:
