@@ -31,6 +31,7 @@ soak: $(INSTALLED)
 
 speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/tabular.py
+	@$(BIN)/python benchmarks/speed/bootstrap.py
 
 clean:
 	rm -rf .venv outputs/runs outputs/stages outputs/tables

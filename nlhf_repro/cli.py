@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; exit status 2 for settings that have no meaning, 1 for failed cells."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    from nlhf_repro.interfaces import ImpossibleSettingError
+    from nlhf_repro.interfaces import ImpossibleSettingError, UnusableAnnotationsError
 
     parser = _parser()
     known, rest = parser.parse_known_args(arguments)
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     try:
         status = _dispatch(known, rest)
-    except ImpossibleSettingError as error:
+    except (ImpossibleSettingError, UnusableAnnotationsError) as error:
         sys.exit(_complaint(error, 2))
     except KeyboardInterrupt:
         sys.exit(_complaint("stopped; what is complete stays, the same command goes on.", 130))
@@ -69,13 +69,30 @@ def _parser() -> argparse.ArgumentParser:
     tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
+    files = _file_verbs(verbs)
     for verb in verbs.choices.values():
-        if verb is new:
+        if verb is new or verb in files:
             continue
         verb.add_argument("--config-dir", help="a folder of your own configurations")
         if verb is not listing:
             verb.add_argument("overrides", nargs="*", default=[], help="GROUP=CHOICE KEY=VALUE")
     return parser
+
+
+def _file_verbs(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> list[argparse.ArgumentParser]:
+    """The verbs that read annotation files, and take no overrides."""
+    from nlhf_repro.verbs.scoring_arguments import add_compare, add_plan, add_score
+
+    score = verbs.add_parser("score", help="annotation files, with intervals that cover")
+    compare = verbs.add_parser("compare", help="two annotation files, or rows of an experiment")
+    plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
+    add_score(score)
+    add_compare(compare)
+    compare.add_argument("--config-dir", help="a folder of your own configurations")
+    add_plan(plan)
+    return [score, compare, plan]
 
 
 def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -95,6 +112,22 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         else:
             run(overrides, known.config_dir, known.multirun)
         return 0
+    if known.verb == "score":
+        from nlhf_repro.verbs.score import score
+
+        return score(known, rest)
+    if known.verb in ("compare", "plan"):
+        if rest:
+            raise ImpossibleSettingError(
+                f"{rest[0]} has no place after nlhf {known.verb}: drop it."
+            )
+        if known.verb == "compare":
+            from nlhf_repro.verbs.compare import compare
+
+            return compare(known)
+        from nlhf_repro.verbs.plan import plan
+
+        return plan(known)
     if known.verb == "new":
         if rest:
             raise ImpossibleSettingError(

@@ -20,7 +20,7 @@ LAYERS = [
     {"tracking", "templates"},
     {"validation", "search", "config", "tuned", "cells", "trials", "progress"},
     {"conformance"},
-    {"verbs", "cli"},
+    {"verbs", "cli", "__main__"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
 HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "pipeline", "conformance"}}

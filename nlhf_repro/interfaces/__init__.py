@@ -41,6 +41,12 @@ from nlhf_repro.interfaces.records import (
     Trajectory,
     Tuning,
 )
+from nlhf_repro.interfaces.scoring import (
+    Diagnostics,
+    MetricScores,
+    ModelScores,
+    UnusableAnnotationsError,
+)
 
 __all__ = [
     "Advance",
@@ -48,6 +54,7 @@ __all__ = [
     "Array",
     "Benchmark",
     "Collect",
+    "Diagnostics",
     "ExactState",
     "Fit",
     "FixedPoint",
@@ -56,7 +63,9 @@ __all__ = [
     "ImpossibleSettingError",
     "LabelKind",
     "Ledger",
+    "MetricScores",
     "Model",
+    "ModelScores",
     "OracleWrapper",
     "PairLoss",
     "Phase",
@@ -71,4 +80,5 @@ __all__ = [
     "TrainingSettings",
     "Trajectory",
     "Tuning",
+    "UnusableAnnotationsError",
 ]

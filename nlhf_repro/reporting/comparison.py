@@ -125,7 +125,7 @@ def _comparison(
         return Cell("baseline")
     try:
         baseline = _baseline(row, rows, column, primary)
-        _check_pair(row, baseline, primary)
+        check_pair(row, baseline, primary)
         return column.compare(row, baseline, primary.seeds == "matched", confidence)
     except RefusedCell as refusal:
         return Cell(str(refusal))
@@ -146,7 +146,12 @@ def _baseline(
     return candidates[0]
 
 
-def _check_pair(row: RowRecord, baseline: RowRecord, primary: Primary) -> None:
+def check_pair(row: RowRecord, baseline: RowRecord, primary: Primary) -> None:
+    """Refuse rows that are incomplete, or whose matched seeds differ.
+
+    Raises:
+        RefusedCell: says which.
+    """
     for side in (row, baseline):
         if not is_complete(side):
             name = "row" if side is row else "baseline"
@@ -164,7 +169,7 @@ def budget_ratios(
     for row in rows:
         try:
             baseline = _baseline(row, rows, column, primary)
-            _check_pair(row, baseline, primary)
+            check_pair(row, baseline, primary)
         except RefusedCell:
             continue
         spent, allowed = (float(axis_counts(side, axis)[-1]) for side in (row, baseline))

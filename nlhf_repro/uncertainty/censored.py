@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from nlhf_repro.interfaces import Array
 
@@ -92,7 +92,7 @@ def median_with_censoring(
         raise ValueError(f"confidence is {confidence}: give a probability between 0 and 1.")
     ordered = _ordered(times, censored_at)
     items = len(ordered)
-    tails = stats.binom.cdf(np.arange(items // 2 + 1), items, 0.5)
+    tails = special.bdtr(np.arange(items // 2 + 1), items, 0.5)
     rank = int((tails <= (1 - confidence) / 2).sum())  # P(Binomial < rank), rank counted from 1
     lower = float(ordered[rank - 1]) if rank else float("nan")
     upper = float(ordered[items - rank]) if rank else float("nan")

@@ -14,59 +14,74 @@ all variances with ddof = 1,
     df       = n - 1 if V_runs <= V_noise, else V^2 / (V_runs^2 / (K - 1) + V_prompt^2 / (n - 1)),
                not below min(K, n) - 1                             (Satterthwaite)
 
-with a t interval. Clusters that share nothing in training (games with a policy and draws of their
-own: `nested`) have no seed effect by construction, A = 0: V = V_prompt with df = n - 1, exactly,
-for any K. The truncated V_runs - V_noise, positive half of the time, would then cover 96 to 97 %.
-Simply adding V_prompt and V_runs would count the noise twice. A bootstrap over seeds is no
-substitute: the nominal 95 % percentile interval over 3 seeds covers 75 %.
+with a t interval. Fixed strata of equal weight (the eight categories of MT-Bench; the benchmarks of
+a macro-average) take V_prompt and MS_int within strata and row means over strata, which keeps what
+strata share within a seed: with n_c clusters in each of C strata,
+
+    V_prompt = sum_c var_c(column means) / n_c / C^2     V_noise = sum_c MS_int,c / (n_c K) / C^2
+
+and the degrees of freedom of V_prompt are Satterthwaite's over strata. Clusters that share nothing
+in training (games with a policy and draws of their own: `nested`) have no seed effect by
+construction, A = 0: V = V_prompt with df = n - 1, exactly, for any K. The truncated V_runs -
+V_noise, positive half of the time, would then cover 96 to 97 %. Simply adding V_prompt and V_runs
+would count the noise twice. A bootstrap over seeds is no substitute: the nominal 95 % percentile
+interval over 3 seeds covers 75 %.
 
 Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
-one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5; a
-difference of independent seeds at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data,
-200 clusters).
+one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5. So
+does a difference of which only the side with so few seeds varies with them; where both sides vary
+alike, it covers at least 93.5 % with 2 v 2 and 94.5 % from 3 v 3 on (Gaussian data, 80 to 10,000
+clusters).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
 from nlhf_repro.interfaces import Array
+from nlhf_repro.uncertainty.components import (
+    Columns,
+    Runs,
+    blocks_of,
+    column_moments,
+    run_moments,
+)
 from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
 
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """The moments of one random side: variance of the K row means, and MS_int."""
-
-    seeds: int
-    row_variance: float
-    interaction: float
-
-
 def estimate(
-    Z: ArrayLike, deterministic: bool = False, confidence: float = 0.95, nested: bool = False
+    Z: ArrayLike,
+    deterministic: bool = False,
+    confidence: float = 0.95,
+    nested: bool = False,
+    strata: Sequence[Hashable] | None = None,
 ) -> Estimate:
     """Mean of Z [seeds, clusters] with the interval of the module's docstring.
 
     With one seed V = V_prompt and df = n - 1, at checkpoint level: another training run would
     differ by more. `deterministic` declares that training draws nothing at random, so that one
     seed is all there is. `nested` declares that clusters share nothing in training, so that every
-    entry is a run of its own and seeds are repeats inside a cluster.
+    entry is a run of its own and seeds are repeats inside a cluster. `strata` names the fixed
+    stratum of every cluster: the estimate is the mean over strata of the stratum means. For a
+    macro-average, put the benchmarks' matrices side by side, the benchmark as the stratum.
 
     Raises:
-        ValueError: Z is no non-empty matrix or has an entry that is not finite.
+        ValueError: Z is no non-empty matrix, has an entry that is not finite, or strata are not one
+            label a cluster.
     """
     values = checked_matrix(Z, "Z")
     known = len(values) > 1 or deterministic or nested
-    runs = [] if nested else [_runs(values)]
-    moments = _moments(values.mean(axis=0), runs, known, confidence, _scale(values))
+    blocks = blocks_of(strata, values.shape[1])
+    runs = [] if nested else [run_moments(values, blocks)]
+    columns = column_moments(values.mean(axis=0), blocks)
+    moments = _moments(columns, runs, known, confidence, _scale(values))
     return Estimate(**asdict(moments), seeds=len(values))
 
 
@@ -77,6 +92,7 @@ def difference(
     deterministic: bool | tuple[bool, bool] = False,
     confidence: float = 0.95,
     nested: bool = False,
+    strata: Sequence[Hashable] | None = None,
 ) -> Difference:
     """Mean of A minus mean of B, [seeds, clusters] each, paired by cluster.
 
@@ -87,19 +103,21 @@ def difference(
     (both sides, or one flag each) declares that training draws nothing at random; a side with one
     seed that is not deterministic makes the difference a checkpoint-level one, V = V_prompt.
     `nested` declares of both sides that clusters share nothing in training: V = V_prompt, for
-    independent and for matched seeds.
+    independent and for matched seeds. `strata` as in `estimate`.
 
     Raises:
-        ValueError: a matrix is malformed, the clusters differ, or matched seeds differ in number.
+        ValueError: a matrix is malformed, the clusters differ, matched seeds differ in number, or
+            strata are not one label a cluster.
     """
     first, second = checked_matrix(A, "A"), checked_matrix(B, "B")
     _check_pairing(first, second, matched)
     fixed = (deterministic,) * 2 if isinstance(deterministic, bool) else deterministic
     sides = zip((first, second), fixed, strict=True)
     known = nested or all(len(side) > 1 or flag for side, flag in sides)
-    runs = [_runs(first - second)] if matched else [_runs(first), _runs(second)]
-    runs = [] if nested else runs
-    columns = first.mean(axis=0) - second.mean(axis=0)
+    blocks = blocks_of(strata, first.shape[1])
+    random = [first - second] if matched else [first, second]
+    runs = [] if nested else [run_moments(side, blocks) for side in random]
+    columns = column_moments(first.mean(axis=0) - second.mean(axis=0), blocks)
     moments = _moments(columns, runs, known, confidence, _scale(first, second))
     return Difference(
         **asdict(moments),
@@ -147,32 +165,20 @@ def _scale(*matrices: Array) -> float:
     return max(float(np.abs(matrix).max()) for matrix in matrices)
 
 
-def _runs(values: Array) -> _Runs:
-    """NaN moments where there is one seed or one cluster."""
-    seeds, clusters = values.shape
-    if seeds == 1 or clusters == 1:
-        return _Runs(seeds, float("nan"), float("nan"))
-    rows, columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
-    residuals = values - rows - columns + values.mean()
-    interaction = float((residuals**2).sum()) / ((seeds - 1) * (clusters - 1))
-    return _Runs(seeds, float(rows.var(ddof=1)), interaction)
-
-
 def _moments(
-    columns: Array, runs: Sequence[_Runs], known: bool, confidence: float, scale: float
+    columns: Columns, runs: Sequence[Runs], known: bool, confidence: float, scale: float
 ) -> Inference:
     """The interval for the mean of `columns`; `known`: the training variance of all sides is."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: give a probability between 0 and 1.")
-    clusters, center = len(columns), float(columns.mean())
+    center = columns.mean
     random = [side for side in runs if side.seeds > 1] if known else []
-    column_variance = float(columns.var(ddof=1)) if clusters > 1 else float("nan")
-    variance, freedom = _variance(column_variance, clusters, random)
+    variance, freedom = _variance(columns, random)
     # Rows that are equal in exact arithmetic differ by rounding once they are averaged.
     variance = 0.0 if variance <= (_ROUNDING * scale) ** 2 else variance
     error = float(np.sqrt(variance))
     half = float(special.stdtrit(freedom, (1 + confidence) / 2)) * error
-    seed, low, high = _seed_variance(random, clusters, known, confidence)
+    seed, low, high = _seed_variance(random, known, confidence)
     return Inference(
         estimate=center,
         standard_error=error,
@@ -181,11 +187,11 @@ def _moments(
         upper=center + half,
         confidence=confidence,
         level="algorithm" if known else "checkpoint",
-        note=_note(clusters, random, known),
-        clusters=clusters,
+        note=_note(columns, random, known),
+        clusters=columns.clusters,
         seed_variance=seed,
         cluster_variance=_floored(
-            column_variance - sum(side.interaction / side.seeds for side in random)
+            columns.spread - sum(side.interaction / side.seeds for side in random)
         ),
         noise_variance=sum(side.interaction for side in random) if random else float("nan"),
         seed_standard_deviation=float(np.sqrt(seed)),
@@ -194,36 +200,36 @@ def _moments(
     )
 
 
-def _variance(column_variance: float, clusters: int, runs: Sequence[_Runs]) -> tuple[float, float]:
-    """V and its degrees of freedom; NaN for a single cluster."""
-    if clusters == 1:
+def _variance(columns: Columns, runs: Sequence[Runs]) -> tuple[float, float]:
+    """V and its degrees of freedom; NaN where a stratum has a single cluster."""
+    prompt, prompt_freedom = columns.variance, columns.freedom
+    if np.isnan(prompt):
         return float("nan"), float("nan")
-    prompt = column_variance / clusters
     by_side = [side.row_variance / side.seeds for side in runs]
-    noise = sum(side.interaction / (clusters * side.seeds) for side in runs)
+    noise = sum(side.row_noise / side.seeds for side in runs)
     seed = max(sum(by_side) - noise, 0.0)
     if seed == 0:
-        return prompt, clusters - 1.0
+        return prompt, prompt_freedom
     variance = prompt + seed
     freedom = 1 / (
         sum(
             (part / variance) ** 2 / (side.seeds - 1)
             for part, side in zip(by_side, runs, strict=True)
         )
-        + (prompt / variance) ** 2 / (clusters - 1)
+        + (prompt / variance) ** 2 / prompt_freedom
     )
-    return variance, max(min(clusters, *(side.seeds for side in runs)) - 1.0, freedom)
+    return variance, max(min(prompt_freedom, *(side.seeds - 1.0 for side in runs)), freedom)
 
 
 def _seed_variance(
-    runs: Sequence[_Runs], clusters: int, known: bool, confidence: float
+    runs: Sequence[Runs], known: bool, confidence: float
 ) -> tuple[float, float, float]:
-    """Seed variance and its interval: chi-square for the variance of row means, less MS_int/n."""
+    """Seed variance and its interval: chi-square for the variance of row means, less the noise."""
     if not runs:
         return (0.0, 0.0, 0.0) if known else (float("nan"),) * 3
     total = sum(side.row_variance for side in runs)
-    noise = sum(side.interaction for side in runs) / clusters
-    if total == 0 or clusters == 1:
+    noise = sum(side.row_noise for side in runs)
+    if total == 0 or np.isnan(total):
         return _floored(total), _floored(total), _floored(total)
     freedom = 1 / sum((side.row_variance / total) ** 2 / (side.seeds - 1) for side in runs)
     tails = special.chdtri(freedom, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -231,14 +237,16 @@ def _seed_variance(
     return _floored(total - noise), _floored(low - noise), _floored(high - noise)
 
 
-def _note(clusters: int, runs: Sequence[_Runs], known: bool) -> str:
-    if clusters == 1:
-        return "not estimable: a single cluster"
+def _note(columns: Columns, runs: Sequence[Runs], known: bool) -> str:
+    if np.isnan(columns.variance):
+        where = "a single cluster" if columns.strata == 1 else "a stratum with a single cluster"
+        return f"not estimable: {where}"
+    said = [f"{columns.strata} fixed strata of equal weight"] if columns.strata > 1 else []
     if not known:
-        return "checkpoint level: no training variance"
-    if [side.seeds for side in runs] == [2]:
-        return "two seeds: a nominal 95 % interval may cover as little as 87 %"
-    return ""
+        said.append("checkpoint level: no training variance")
+    elif any(side.seeds == 2 for side in runs):
+        said.append("two seeds: a nominal 95 % interval may cover as little as 87 %")
+    return "; ".join(said)
 
 
 def _floored(variance: float) -> float:

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from nlhf_repro.uncertainty.engine import estimate
 from nlhf_repro.uncertainty.records import Estimate, Level
@@ -77,12 +77,8 @@ def _wilson(matrix: NDArray[np.bool_], moments: Estimate) -> tuple[float, float,
     games, share, variance = moments.clusters, moments.estimate, moments.standard_error**2
     if isnan(variance):
         return float("nan"), float("nan"), float("nan")
-    if moments.seeds == 1:
-        test = stats.binomtest(int(matrix.sum()), games)
-        ends = test.proportion_ci(moments.confidence, method="wilson")
-        return float(games), float(ends.low), float(ends.high)
     tail = (1 + moments.confidence) / 2
-    if variance == 0:
+    if moments.seeds == 1 or variance == 0:
         return float(games), *_wilson_interval(share, games, float(special.ndtri(tail)))
     count = min(share * (1 - share) / variance, float(matrix.size))
     quantile = float(special.stdtrit(moments.degrees_of_freedom, tail))

@@ -19,7 +19,7 @@ from nlhf_repro.reporting.series import (
     point_note,
     values_at,
 )
-from nlhf_repro.uncertainty import GapsRefusedError, geometric_mean, ratio_of_gaps
+from nlhf_repro.uncertainty import GapRatio, GapsRefusedError, geometric_mean, ratio_of_gaps
 
 
 @final
@@ -83,13 +83,38 @@ class GeometricMeanGap:
         self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
     ) -> Cell:
         """The row's geometric-mean gap as a multiple of the baseline's, paired by game."""
+        ratio = self.ratio(row, baseline, matched, confidence)
+        known = ratio.on_log_scale.level == "algorithm"
+        clipped = f"{sum(ratio.at_floor)} gaps at the floor" if any(ratio.at_floor) else ""
+        return Cell(
+            positive_interval(ratio.estimate, ratio.lower, ratio.upper) + " times",
+            ratio.estimate,
+            ratio.lower,
+            ratio.upper,
+            p_value=ratio.p_value if known else float("nan"),
+            seeds=min(ratio.on_log_scale.seeds),
+            clusters=ratio.on_log_scale.clusters,
+            level="exact"
+            if row.deterministic and baseline.deterministic
+            else ratio.on_log_scale.level,
+            note=joined(clipped, engine_note(ratio.on_log_scale)),
+        )
+
+    def ratio(
+        self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
+    ) -> GapRatio:
+        """What `compare` prints, with the difference of log gaps behind it.
+
+        Raises:
+            RefusedCell: the rows have other games or records, or too many gaps at the floor.
+        """
         check_comparable(row, baseline, self.benchmark, self.iterate)
         first = values_at(row, self.benchmark, self.iterate, self.at)
         second = values_at(baseline, self.benchmark, self.iterate, self.at)
         floor = max(_floor(row, self), _floor(baseline, self))
         exact = (row.deterministic, baseline.deterministic)
         try:
-            ratio = ratio_of_gaps(
+            return ratio_of_gaps(
                 first,
                 second,
                 floor,
@@ -101,19 +126,6 @@ class GeometricMeanGap:
         except GapsRefusedError as refusal:
             worst = max((first, second), key=lambda gaps: float((gaps <= floor).mean()))
             raise RefusedCell("refused: " + _refusal_text(worst, floor, refusal)) from refusal
-        known = ratio.on_log_scale.level == "algorithm"
-        clipped = f"{sum(ratio.at_floor)} gaps at the floor" if any(ratio.at_floor) else ""
-        return Cell(
-            positive_interval(ratio.estimate, ratio.lower, ratio.upper) + " times",
-            ratio.estimate,
-            ratio.lower,
-            ratio.upper,
-            p_value=ratio.p_value if known else float("nan"),
-            seeds=min(len(first), len(second)),
-            clusters=first.shape[1],
-            level="exact" if all(exact) else ratio.on_log_scale.level,
-            note=joined(clipped, engine_note(ratio.on_log_scale)),
-        )
 
     def comparison_explanation(self) -> str:
         """What the comparison's number is."""

@@ -1,0 +1,67 @@
+"""What a scorer of annotation files returns: values clustered by question, never a bare mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nlhf_repro.interfaces.games import Array
+
+Unit = Literal["percent", "points"]
+
+
+class UnusableAnnotationsError(ValueError):
+    """Annotation files that give no honest score: the file, what is wrong in it, what to do."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What happened to the rows of one model's annotations on the way to its score.
+
+    `unusable` counts rows that gave no value, by reason ("no verdict", "rating out of range", ...);
+    `missing` questions of the benchmark without any row, None where its questions were not given;
+    `duplicates` rows beyond the first of their key. `identical_outputs` counts questions where
+    model and opponent gave the same answer, None where the files do not hold the answers.
+    `verdicts` counts verdicts as the judge gave them. `position_flip_rate` is the share of
+    questions, judged in both orders, whose verdict (win, tie or loss) changes with the order; None
+    where only one order was judged.
+    """
+
+    rows: int
+    unusable: Mapping[str, int]
+    duplicates: int
+    missing: int | None
+    identical_outputs: int | None
+    verdicts: Mapping[str, int]
+    position_flip_rate: float | None
+
+
+@dataclass(frozen=True)
+class MetricScores:
+    """One metric of one model: a value (or pseudo-observation) for every question.
+
+    The metric's estimate is the mean of `values`, over strata of equal weight where `strata` is
+    given; questions are the clusters, and the same question has the same identifier in every file,
+    so that models are paired by it and never by row order.
+    """
+
+    metric: str  # win_rate, discrete_win_rate, lc_win_rate, score, style_controlled_score, ...
+    unit: Unit  # percent: 0 to 100
+    questions: tuple[str, ...]
+    values: Array  # [questions]
+    strata: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """Everything that the annotation files say of one model under one judge."""
+
+    benchmark: str  # alpaca_eval, arena_hard, mt_bench, academic
+    version: str  # of the benchmark's protocol
+    name: str  # the model
+    opponent: str | None  # the baseline it is compared with
+    judge: str
+    metrics: Mapping[str, MetricScores]
+    diagnostics: Diagnostics
+    notes: tuple[str, ...] = ()  # what a table must print beside the numbers

@@ -1,0 +1,1 @@
+"""Leaderboards and comparisons of scored annotation files; the statistics are `uncertainty`'s."""

@@ -1,0 +1,137 @@
+"""Lines of a leaderboard: an algorithm's runs, each scored on the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from nlhf_repro.interfaces import Array, MetricScores, ModelScores
+from nlhf_repro.reporting.cells import joined
+from nlhf_repro.uncertainty import Estimate, estimate, proportion
+from nlhf_repro.uncertainty.records import Level
+
+NO_SPREAD = "every question has the same value: no interval"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: the scores of every training run, in the order given, all of the same metrics.
+
+    `name` is the model's; `label` tells the line from the others.
+    """
+
+    label: str
+    name: str
+    runs: tuple[ModelScores, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return tuple(self.runs[0].metrics)
+
+    @property
+    def conditions(self) -> tuple[str, str, str]:
+        """What two entries must have in common to be compared: protocol, opponent, judge."""
+        first = self.runs[0]
+        return first.version, first.opponent or "none", first.judge
+
+
+@dataclass(frozen=True)
+class Score:
+    """An entry's metric: the interval's ends and the error are NaN where not estimable."""
+
+    metric: str
+    unit: str
+    estimate: float
+    standard_error: float
+    lower: float
+    upper: float
+    level: Level
+    seeds: int
+    questions: int
+    note: str
+    by_run: tuple[float, ...]  # every run's own value, on the questions that all have
+    spread: tuple[float, float, float]  # SD between runs and its interval; NaN for one run
+
+
+def common_questions(entries: Sequence[Entry], metric: str) -> tuple[str, ...]:
+    """Questions that every run of every entry has a value for, sorted."""
+    sets = [set(run.metrics[metric].questions) for each in entries for run in each.runs]
+    return tuple(sorted(sets[0].intersection(*sets[1:])))
+
+
+def all_questions(entries: Sequence[Entry], metric: str) -> int:
+    """Number of questions that some run has a value for."""
+    runs = (run for each in entries for run in each.runs)
+    return len(set().union(*(run.metrics[metric].questions for run in runs)))
+
+
+def matrix(entry: Entry, metric: str, questions: Sequence[str]) -> Array:
+    """The variance engine's Z [runs, questions]."""
+    rows = []
+    for run in entry.runs:
+        scores = run.metrics[metric]
+        place = {question: index for index, question in enumerate(scores.questions)}
+        rows.append(scores.values[[place[question] for question in questions]])
+    return np.array(rows)
+
+
+def strata_of(entry: Entry, metric: str, questions: Sequence[str]) -> list[str] | None:
+    """Stratum of every question; None where the metric has none."""
+    scores = entry.runs[0].metrics[metric]
+    if scores.strata is None:
+        return None
+    by = dict(zip(scores.questions, scores.strata, strict=True))
+    return [by[question] for question in questions]
+
+
+def score_of(entry: Entry, metric: str) -> Score | None:
+    """The entry's interval by the variance engine; None where no question is common to its runs.
+
+    Accuracies of items that are right or wrong have Wilson's interval, which is estimable where
+    all are right.
+    """
+    questions = common_questions([entry], metric)
+    if not questions:
+        return None
+    values = matrix(entry, metric, questions)
+    strata = strata_of(entry, metric, questions)
+    found = estimate(values, strata=strata)
+    constant = found.standard_error == 0
+    lower, upper = (nan, nan) if constant else (found.lower, found.upper)
+    scores = entry.runs[0].metrics[metric]
+    note = NO_SPREAD if constant else found.note
+    if entry.runs[0].benchmark == "academic" and strata is None and _is_binary(scores, values):
+        share = proportion(values == 100)
+        lower, upper, note = 100 * share.lower, 100 * share.upper, share.note
+    lost = all_questions([entry], metric) - len(questions)
+    unshared = f"{lost} questions without a value in every run left out" if lost else ""
+    return Score(
+        metric=metric,
+        unit=scores.unit,
+        estimate=found.estimate,
+        standard_error=nan if constant else found.standard_error,
+        lower=lower,
+        upper=upper,
+        level=found.level,
+        seeds=len(values),
+        questions=len(questions),
+        note=joined("" if found.level == "checkpoint" and not constant else note, unshared),
+        by_run=tuple(estimate(row[None], strata=strata).estimate for row in values),
+        spread=_spread(found),
+    )
+
+
+def _spread(found: Estimate) -> tuple[float, float, float]:
+    return (
+        found.seed_standard_deviation,
+        found.seed_standard_deviation_lower,
+        found.seed_standard_deviation_upper,
+    )
+
+
+def _is_binary(scores: MetricScores, values: Array) -> bool:
+    return scores.unit == "percent" and bool(np.isin(values, (0.0, 100.0)).all())

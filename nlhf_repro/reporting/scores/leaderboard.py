@@ -1,0 +1,163 @@
+"""The table of scores: one line a model, or one line a metric where there is one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from nlhf_repro.reporting.cells import CHECKPOINT, Cell, Table, TableRow
+from nlhf_repro.reporting.numbers import additive_interval
+from nlhf_repro.reporting.scores.comparisons import Family
+from nlhf_repro.reporting.scores.entries import Entry, Score
+
+CHECKPOINT_NOTE = (
+    f"{CHECKPOINT} checkpoint level: no training variance; one training run says nothing about "
+    "another run of the algorithm."
+)
+Scores = Mapping[tuple[int, str], Score]  # by entry and metric
+
+
+def score_table(
+    title: str,
+    entries: Sequence[Entry],
+    scores: Scores,
+    metrics: Sequence[str],
+    families: Sequence[Family],
+) -> Table:
+    """Estimates with their 95 % intervals, and ranks where models were compared."""
+    shared = {entry.conditions for entry in entries}
+    caption = _conditions(entries[0]) if len(shared) == 1 else ""
+    header: tuple[str, ...]
+    if len(entries) == 1:
+        header = ("metric", "K x n", "estimate")
+        rows = _metric_lines(scores, metrics)
+    else:
+        ranked = [family for family in families if family.pairwise is not None]
+        names = list(dict.fromkeys(family.metric for family in ranked))
+        header = ("model", "K x n", *metrics, *(f"rank, {name}" for name in names))
+        rows = [
+            TableRow(
+                entry.label,
+                (
+                    Cell(_size(scores, index, metrics)),
+                    *(_cell(scores.get((index, metric))) for metric in metrics),
+                    *(Cell(_rank(ranked, name, index)) for name in names),
+                ),
+            )
+            for index, entry in enumerate(entries)
+        ]
+    return Table(
+        title=title if len(entries) > 1 else f"{title}: {entries[0].label}",
+        caption=caption,
+        header=header,
+        rows=tuple(rows),
+        notes=tuple(_notes(entries, scores, metrics, families, caption == "")),
+    )
+
+
+def _conditions(entry: Entry) -> str:
+    version, opponent, judge = entry.conditions
+    against = "" if entry.runs[0].opponent is None else f" Opponent: {opponent}."
+    judged = "" if judge == "none" else f" Judge: {judge}."
+    return f"Version: {version}.{against}{judged}"
+
+
+def _metric_lines(scores: Scores, metrics: Sequence[str]) -> list[TableRow]:
+    return [
+        TableRow(metric, (Cell(_size(scores, 0, [metric])), _cell(scores.get((0, metric)))))
+        for metric in metrics
+    ]
+
+
+def _size(scores: Scores, index: int, metrics: Sequence[str]) -> str:
+    found = [scores[index, metric] for metric in metrics if (index, metric) in scores]
+    sizes = sorted({one.questions for one in found})
+    if not found:
+        return "-"
+    questions = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}-{sizes[-1]}"
+    return f"{found[0].seeds} x {questions}"
+
+
+def _cell(score: Score | None) -> Cell:
+    if score is None:
+        return Cell("-")
+    text = additive_interval(score.estimate, score.lower, score.upper)
+    if not np.isfinite(score.lower):
+        text = f"{score.estimate:.2f} (no interval)"
+    cell = Cell(
+        text,
+        score.estimate,
+        score.lower,
+        score.upper,
+        seeds=score.seeds,
+        clusters=score.questions,
+        level=score.level,
+        note=score.note,
+    )
+    return cell.marked(CHECKPOINT) if score.level == "checkpoint" else cell
+
+
+def _rank(families: Sequence[Family], metric: str, index: int) -> str:
+    for family in families:
+        if family.metric == metric and index in family.members and family.pairwise:
+            low, high = family.pairwise.ranks[family.members.index(index)]
+            of = f" of {len(family.members)}"
+            return f"{low}{of}" if low == high else f"{low} to {high}{of}"
+    return "-"
+
+
+def _notes(
+    entries: Sequence[Entry],
+    scores: Scores,
+    metrics: Sequence[str],
+    families: Sequence[Family],
+    mixed: bool,
+) -> Iterator[str]:
+    yield "K x n: training runs x questions."
+    for unit, meaning in (("percent", "percent"), ("points", "the metric's own points")):
+        if named := sorted(
+            {s.metric for s in scores.values() if s.unit == unit}, key=metrics.index
+        ):
+            yield f"{', '.join(named)}: in {meaning} [95 % interval, questions as clusters]."
+    if any(score.level == "checkpoint" for score in scores.values()):
+        yield CHECKPOINT_NOTE
+    yield from _run_notes(entries, scores)
+    said: dict[str, list[str]] = {}
+    for (index, metric), score in scores.items():
+        if score.note:
+            said.setdefault(score.note, []).append(_named(entries, index, metric))
+    for note, names in said.items():
+        yield f"{'; '.join(names)}: {note}."
+    extreme = [
+        _named(entries, index, metric)
+        for (index, metric), score in scores.items()
+        if score.unit == "percent" and not 5 <= score.estimate <= 95
+    ]
+    if extreme:
+        yield f"Below 5 or above 95 %, where t intervals may cover less: {'; '.join(extreme)}."
+    if mixed:
+        for entry in entries:
+            yield f"{entry.label}: {_conditions(entry)}"
+    for entry in entries:
+        own = dict.fromkeys(note for run in entry.runs for note in run.notes)
+        if own:
+            yield f"{entry.label}: {'; '.join(own)}."
+    for family in families:
+        yield from family.notes(entries)
+
+
+def _run_notes(entries: Sequence[Entry], scores: Scores) -> Iterator[str]:
+    """Every run's own value, and how far runs differ."""
+    for (index, metric), score in scores.items():
+        if score.seeds > 1:
+            each = ", ".join(f"{value:.2f}" for value in score.by_run)
+            middle, low, high = score.spread
+            yield (
+                f"{_named(entries, index, metric)}: runs {each}; SD of training {middle:.2f} "
+                f"[{low:.2f}, {high:.2f}]."
+            )
+
+
+def _named(entries: Sequence[Entry], index: int, metric: str) -> str:
+    return f"{entries[index].label}, {metric}" if len(entries) > 1 else metric

@@ -1,0 +1,57 @@
+"""Scores for machines: one record a model and metric."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+from nlhf_repro.reporting.scores.entries import Entry, Score
+
+Record = Mapping[str, Any]
+
+
+def score_record(entry: Entry, score: Score) -> dict[str, Any]:
+    """Percentages as 0 to 100; None where not estimable. `unusable` counts over all runs."""
+    first = entry.runs[0]
+    return {
+        "benchmark": first.benchmark,
+        "name": entry.name,
+        "metric": score.metric,
+        "estimate": score.estimate,
+        "standard_error": score.standard_error,
+        "lower": score.lower,
+        "upper": score.upper,
+        "questions": score.questions,
+        "unusable": sum(sum(run.diagnostics.unusable.values()) for run in entry.runs),
+        "judge": first.judge,
+        "opponent": first.opponent,
+        "version": first.version,
+        "unit": score.unit,
+        "seeds": score.seeds,
+        "level": score.level,
+        "note": score.note,
+    }
+
+
+def to_json(records: Sequence[Record]) -> str:
+    """A list of objects; null where a number is not estimable."""
+    plain = [{key: _finite(value) for key, value in record.items()} for record in records]
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def records_to_csv(records: Sequence[Record]) -> str:
+    """One line a record; empty where a number is not estimable."""
+    stream = StringIO()
+    writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow({key: _finite(value) for key, value in record.items()})
+    return stream.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

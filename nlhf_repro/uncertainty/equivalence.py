@@ -1,0 +1,73 @@
+"""Whether two algorithms are the same for all that matters: two one-sided tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+from scipy import special
+
+from nlhf_repro.uncertainty.records import Difference, Level
+
+Verdict = Literal["equivalent", "different", "inconclusive"]
+
+
+@final
+@dataclass(frozen=True)
+class Equivalence:
+    """Verdict on a difference; each wrong verdict has probability `significance` at most.
+
+    equivalent: both one-sided tests reject, so that the 1 - 2 significance interval lies inside
+    (-margin, margin); also where the difference is surely not zero, yet too small to matter.
+    different: not equivalent, and the two-sided p-value of no difference is below significance;
+    the difference may be larger or smaller than the margin.
+    inconclusive: neither; also where the standard error is not estimable.
+    """
+
+    verdict: Verdict
+    p_value: float  # the larger of the two one-sided ones; NaN where not estimable
+    margin: float  # in the metric's unit
+    lower: float  # interval of confidence 1 - 2 significance
+    upper: float
+    significance: float
+    level: Level
+    note: str  # what a table has to print beside the verdict
+
+
+def equivalence(found: Difference, margin: float, significance: float = 0.05) -> Equivalence:
+    """Two one-sided t tests of |difference| < margin, with the engine's error (Schuirmann 1987).
+
+    Args:
+        found: From `difference`; its own confidence is not read.
+        margin: The largest difference that does not matter, declared beforehand; positive.
+        significance: Of each test, in (0, 0.5).
+
+    Raises:
+        ValueError: the margin is not positive and finite, or the significance outside (0, 0.5).
+    """
+    if not 0 < margin < float("inf") or not 0 < significance < 0.5:
+        raise ValueError(
+            f"margin is {margin} and significance {significance}: declare a positive margin in "
+            "the metric's unit and a significance between 0 and 0.5."
+        )
+    center, error, freedom = found.estimate, found.standard_error, found.degrees_of_freedom
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distances = np.array([margin - center, margin + center]) / np.float64(error)
+    p_value = float(special.stdtr(freedom, -distances).max())
+    half = float(special.stdtrit(freedom, 1 - significance)) * error
+    verdict: Verdict = "inconclusive"
+    if p_value < significance:
+        verdict = "equivalent"
+    elif found.p_value < significance:
+        verdict = "different"
+    return Equivalence(
+        verdict=verdict,
+        p_value=p_value,
+        margin=margin,
+        lower=center - half,
+        upper=center + half,
+        significance=significance,
+        level=found.level,
+        note=found.note,
+    )

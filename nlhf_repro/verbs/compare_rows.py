@@ -1,0 +1,99 @@
+"""Two rows of an experiment, all their seeds, from what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
+from nlhf_repro.reporting.cells import RefusedCell
+from nlhf_repro.reporting.columns.gap import GeometricMeanGap
+from nlhf_repro.reporting.columns.levels import games_share_nothing
+from nlhf_repro.reporting.comparison import Primary, check_pair
+from nlhf_repro.reporting.scores.verdict_table import TIMES
+from nlhf_repro.reporting.scores.verdicts import Verdict, verdict_on
+from nlhf_repro.reporting.series import collapse_exact
+from nlhf_repro.uncertainty import Difference
+from nlhf_repro.validation import suggestion
+from nlhf_repro.verbs.experiment import Experiment, load_experiment
+
+
+def compare_rows(
+    first: str, second: str, metrics: Sequence[str], config_dir: str | None
+) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
+    """Verdicts on the log ratio of two rows' gaps, as the experiment's table compares them.
+
+    Args:
+        first: EXPERIMENT:ROW.
+        second: Another row of the same experiment.
+        metrics: Headers of the table's columns of gaps; without any, the table's primary one.
+        config_dir: A folder of the user's configurations.
+
+    Raises:
+        ImpossibleSettingError: no such experiment, row or column, or rows that are incomplete or
+            cannot be compared.
+    """
+    experiment, label = first.split(":", 1)
+    other, baseline = second.split(":", 1)
+    if experiment != other:
+        raise ImpossibleSettingError(
+            f"{first} and {second} are rows of two experiments, whose games and seeds need not be "
+            "the same: put both rows into one experiment."
+        )
+    loaded = load_experiment(experiment, [], config_dir)
+    records = {row.label: collapse_exact(row) for row in loaded.records()}
+    for name in (label, baseline):
+        if name not in records:
+            raise ImpossibleSettingError(
+                f"{experiment} has no row {name!r}: {suggestion(name, records)}"
+            )
+    design = loaded.cells[0].config["seeds"]["design"]
+    found = []
+    for column in _columns(loaded, metrics):
+        try:
+            sides = records[label], records[baseline]
+            check_pair(*sides, Primary(column.header, None, design))
+            found.append(_verdict(column, *sides, matched=design == "matched"))
+        except RefusedCell as refusal:
+            raise ImpossibleSettingError(
+                f"{first} against {baseline}, {column.header}: {refusal} (run nlhf reproduce "
+                f"{experiment}, or choose other rows)."
+            ) from refusal
+    notes = [
+        "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
+        *(f"{column.header}: {column.explanation(0.95)}." for column in _columns(loaded, metrics)),
+    ]
+    return (label, baseline), f"{experiment}, {design} seeds.", found, notes
+
+
+def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[GeometricMeanGap]:
+    specification = experiment.specification
+    columns = {x.header: x for x in specification.columns if isinstance(x, GeometricMeanGap)}
+    for name in metrics:
+        if name not in columns:
+            raise ImpossibleSettingError(
+                f"--metric {name} is no column of gaps in the table of {experiment.name}: "
+                f"{suggestion(name, columns)}"
+            )
+    if metrics:
+        return [columns[name] for name in dict.fromkeys(metrics)]
+    primary = specification.compared
+    if isinstance(primary, GeometricMeanGap):
+        return [primary]
+    raise ImpossibleSettingError(
+        f"The table of {experiment.name} declares no comparison of gaps: say which column with "
+        f"--metric; {suggestion('', columns)}"
+    )
+
+
+def _verdict(
+    column: GeometricMeanGap, row: RowRecord, baseline: RowRecord, *, matched: bool
+) -> Verdict:
+    if not column.across_regularization and row.regularization != baseline.regularization:
+        raise RefusedCell(
+            f"refused: regularization {row.regularization:g} against {baseline.regularization:g}"
+        )
+    ratio = column.ratio(row, baseline, matched, 0.95)
+    means = (column.cell(row, 0.95).estimate, column.cell(baseline, 0.95).estimate)
+    found: Difference = ratio.on_log_scale
+    still = games_share_nothing(row, baseline) or (row.deterministic and baseline.deterministic)
+    return verdict_on(column.header, TIMES, means, found, nested=still)

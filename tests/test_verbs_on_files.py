@@ -1,0 +1,58 @@
+"""The verbs on files refuse misuse in a sentence, and start without what they do not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import REPOSITORY, nlhf
+from verbs import ACADEMIC, DPO, MT_BENCH, NASH, group, refused
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_misuse_is_refused_in_a_sentence(capsys: Capture, tmp_path: Path) -> None:
+    assert "has no file" in refused(capsys, "score", "alpaca_eval")
+    assert "cannot be read" in refused(capsys, "score", "alpaca_eval", tmp_path / "none.json")
+    assert "is no metric" in refused(capsys, "score", "alpaca_eval", NASH[0], "--metric", "lc")
+    assert "--answers means nothing" in refused(
+        capsys, "score", "mt_bench", MT_BENCH, "--answers", NASH[0]
+    )
+    assert "no percentage" in refused(capsys, "score", "mt_bench", MT_BENCH, "--max-unusable", 200)
+    assert "is no figure" in refused(capsys, "score", "mt_bench", MT_BENCH, "--figure", "x.txt")
+    assert "lm-eval's own numbers" in refused(capsys, "score", "academic", ACADEMIC, "--upstream")
+    assert "--upstream is a table" in refused(
+        capsys, "score", "mt_bench", MT_BENCH, "--upstream", "--format", "json"
+    )
+
+
+def test_no_torch_no_pandas_no_statsmodels(tmp_path: Path) -> None:
+    heavy = "('torch', 'pandas', 'statsmodels', 'sklearn', 'scipy.stats', 'matplotlib', 'hydra')"
+    program = (
+        "import sys\nfrom nlhf_repro.cli import main\ntry: main(sys.argv[1:])\n"
+        f"except SystemExit as end: print(end.code, [x for x in {heavy} if x in sys.modules])"
+    )
+    for arguments in (
+        ["score", "alpaca_eval", "--seeds", group("a", NASH), *map(str, DPO[:2])],
+        ["compare", group("a", NASH), group("b", DPO), "--margin", "3"],
+        ["plan", "--effect", "3"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "0 []", done.stdout
+
+
+def test_python_m_is_the_same_program(tmp_path: Path) -> None:
+    arguments = ["score", "alpaca_eval", str(NASH[0]), "--format", "json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nlhf_repro", *arguments], cwd=REPOSITORY, capture_output=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.decode() == nlhf(tmp_path, *arguments)[1]
