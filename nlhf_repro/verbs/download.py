@@ -25,7 +25,8 @@ from nlhf_repro.benchmarks.source_files import (
 from nlhf_repro.pipeline.files import exclusive, flush_to_disk, write_json
 
 TIMEOUT_SECONDS = 30.0
-CHUNK_BYTES = 1 << 16
+# What an answer that breaks off can lose: requests hands over whole chunks only.
+CHUNK_BYTES = 1 << 13
 
 Progress = Callable[[int, int | None], None]
 Outcome = Literal["fetched", "fetched and recorded", "already there", "recorded"]
