@@ -91,6 +91,14 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     assert_whole(tmp_path)
 
 
+def test_a_short_answer_is_noticed_whether_or_not_the_library_does(server, tmp_path, monkeypatch):
+    short = [BODY[:8192]]
+    monkeypatch.setattr(download.requests.Response, "iter_content", lambda *_: iter(short))
+    with pytest.raises(FetchError, match="broke off after 8192 of"):
+        obtain(server, tmp_path, UNPINNED)
+    assert not (tmp_path / RECORD).exists()
+
+
 @pytest.mark.parametrize(
     ("left", "behavior", "requests"),
     [

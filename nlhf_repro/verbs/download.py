@@ -234,7 +234,7 @@ def _answer(url: str, offset: int) -> requests.Response:
         ) from error
     except (requests.RequestException, ValueError) as error:
         raise FetchError(f"{url} cannot be fetched: {error}.") from error
-    if offset and not _serves(response, offset):
+    if offset and response.status_code not in (requests.codes.ok, requests.codes.partial_content):
         response.close()
         return _answer(url, 0)
     if not offset and response.status_code != requests.codes.ok:
@@ -249,10 +249,3 @@ def _answer(url: str, offset: int) -> requests.Response:
             "from elsewhere with --source."
         )
     return response
-
-
-def _serves(response: requests.Response, offset: int) -> bool:
-    """Whether it is what was asked for: the rest from `offset`, or else the whole."""
-    served = response.headers.get("Content-Range", "")
-    rest = response.status_code == requests.codes.partial_content
-    return served.startswith(f"bytes {offset}-") if rest else response.status_code == 200
