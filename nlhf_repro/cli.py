@@ -69,9 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
+    fetch = verbs.add_parser("fetch", help="the official files of a benchmark, verified")
+    fetch.add_argument("benchmark", nargs="?", help="whose; without one, what can be fetched")
+    fetch.add_argument("--cache", help="where they go (default: NLHF_CACHE, or the user's cache)")
+    fetch.add_argument("--source", help="a mirror's address, which serves SOURCE/BENCHMARK/NAME")
     files = _file_verbs(verbs)
     for verb in verbs.choices.values():
-        if verb is new or verb in files:
+        if verb in (new, fetch) or verb in files:
             continue
         verb.add_argument("--config-dir", help="a folder of your own configurations")
         if verb is not listing:
@@ -136,6 +140,14 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.new import new
 
         return new(known.kind, known.name, known.dir)
+    if known.verb == "fetch":
+        if rest:
+            raise ImpossibleSettingError(
+                f"{rest[0]} has no place after nlhf fetch BENCHMARK: drop it."
+            )
+        from nlhf_repro.verbs.fetch import fetch
+
+        return fetch(known.benchmark, known.cache, known.source)
     if known.verb == "check":
         from nlhf_repro.verbs.check import check
 
