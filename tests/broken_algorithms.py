@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Advance, ImpossibleSettingError, Tie
+from nlhf_repro.algorithms.comal import COMAL
+from nlhf_repro.interfaces import Advance, Collect, Fit, ImpossibleSettingError, Tie
 from nlhf_repro.losses import SquaredPair
 from nlhf_repro.templates.algorithm.my_algorithm import MyAlgorithm
 from nlhf_repro.updates import mirror_step, win_rates
@@ -18,6 +19,7 @@ ALGORITHM = {
     "labels": "bernoulli",
     "gradient_steps": 20,
 }
+COMAL_ARGUMENTS = ALGORITHM | {"period": 50}
 
 
 def updated(change):
@@ -132,6 +134,33 @@ class WrongAnchors(MyAlgorithm):
         collect, fit = MyAlgorithm.phases(self, iteration)
         yield collect
         yield replace(fit, anchors={"current": 1.0})
+
+
+class LateScale(MyAlgorithm):
+    """Right for ten iterations."""
+
+    def phases(self, iteration):
+        for phase in MyAlgorithm.phases(self, iteration):
+            late = isinstance(phase, Fit) and iteration >= 10
+            yield replace(phase, loss=SquaredPair(100 * self.step_size)) if late else phase
+
+
+class NeverMovingReference(COMAL):
+    """Declares a Nash equilibrium, and anchors both faces at the first reference for ever."""
+
+    def exact_update(self, state, game):
+        anchored = replace(game, log_reference=state.memory["anchor"])
+        return replace(self.inner.exact_update(state, anchored), memory=state.memory)
+
+    def phases(self, iteration):
+        yield from self.inner.phases(iteration)
+
+
+class HalfMovingReference(COMAL):
+    """Moves the reference of the exact face alone."""
+
+    def phases(self, iteration):
+        yield from self.inner.phases(iteration)
 
 
 class NoRate(MyAlgorithm):

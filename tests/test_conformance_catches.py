@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from broken_algorithms import ALGORITHM
+from broken_algorithms import ALGORITHM, COMAL_ARGUMENTS
 from broken_parts import ORACLE
 
 from nlhf_repro.algorithms.inpo import INPO
@@ -34,6 +34,8 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("WrongMemory", "algorithm", "the declared fixed point", "memory['reward'] has the shape"),
     ("WrongScale", "algorithm", "the tie of the faces", "still has a gradient of"),
     ("WrongAnchors", "algorithm", "the tie of the faces", "after 2 converged iterations"),
+    ("LateScale", "algorithm", "the tie of the faces", "after 11 converged iterations"),
+    ("HalfMovingReference", "algorithm", "the tie of the faces", "with algorithm.period = 2"),
     ("NoRate", "algorithm", "the tie of the faces", "learning_rate(actions, update) is None"),
     ("WrongRate", "algorithm", "the tie of the faces", "after 1 gradient steps"),
     ("NoReason", "algorithm", "the tie of the faces", "none without a reason"),
@@ -83,6 +85,8 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
+    if name.endswith("MovingReference"):
+        arguments = COMAL_ARGUMENTS
     return Subject(group, name, {"_target_": f"{module}.{name}", **arguments})
 
 

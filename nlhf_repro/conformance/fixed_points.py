@@ -20,6 +20,7 @@ from nlhf_repro.conformance.laboratory import (
 )
 from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
 from nlhf_repro.conformance.subjects import Subject
+from nlhf_repro.conformance.variants import with_short_periods_too
 from nlhf_repro.games import (
     log_regularized_nash_equilibrium,
     log_space,
@@ -31,6 +32,7 @@ TOLERANCE, UPDATES = 1e-10, 4
 Point = tuple[Game, Array]
 
 
+@with_short_periods_too
 def the_declared_fixed_point_is_fixed(subject: Subject) -> None:
     """Four updates with all of the state at the declared point leave it there, to 1e-10."""
     algorithm: Algorithm = with_face(subject.build(), "exact")

@@ -18,6 +18,7 @@ from nlhf_repro.conformance.laboratory import (
 )
 from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
 from nlhf_repro.conformance.subjects import Subject
+from nlhf_repro.conformance.variants import with_short_periods_too
 from nlhf_repro.interfaces import (
     Algorithm,
     Game,
@@ -101,6 +102,7 @@ class CountedPolicy:
         return drawn
 
 
+@with_short_periods_too
 def the_ledger_is_exact_to_the_unit(subject: Subject) -> None:
     """Comparisons, scores and responses of three iterations, as they were asked and drawn."""
     algorithm: Algorithm = with_face(subject.build(), "sampled")
