@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nlhf_repro.algorithms.comal import COMAL
-from nlhf_repro.interfaces import Advance, Collect, Fit, ImpossibleSettingError, Tie
+from nlhf_repro.interfaces import Advance, Fit, ImpossibleSettingError, Tie
 from nlhf_repro.losses import SquaredPair
 from nlhf_repro.templates.algorithm.my_algorithm import MyAlgorithm
 from nlhf_repro.updates import mirror_step, win_rates
@@ -154,6 +154,13 @@ class NeverMovingReference(COMAL):
 
     def phases(self, iteration):
         yield from self.inner.phases(iteration)
+
+
+class StillReference(COMAL):
+    """Remembers what nothing reads and nothing moves."""
+
+    def exact_update(self, state, game):
+        return replace(self.inner.exact_update(state, game), memory=state.memory)
 
 
 class HalfMovingReference(COMAL):

@@ -14,6 +14,11 @@ PARTS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group
 MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of its reason
     "one update improves on the reference": "the docstring promises no improvement",
     "the declared fixed point is fixed": "no fixed point is declared",
+    "what is remembered moves and matters": "an exact state remembers nothing",
+    "where updates rest is the declared point": (
+        "an exact state remembers nothing",
+        "no fixed point is declared that a game determines",
+    ),
     "the tie of the faces holds": "there is no tie",
     "sampled gradients average to the expected one": (
         "the first iteration trains nothing",
@@ -49,7 +54,7 @@ def checked(group: str, name: str) -> list[Outcome]:
 def test_what_ships_conforms(group: str, name: str) -> None:
     found = checked(group, name)
     assert problems(found) == []
-    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 6
+    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 8
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS)

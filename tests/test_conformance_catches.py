@@ -34,6 +34,9 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("WrongMemory", "algorithm", "the declared fixed point", "memory['reward'] has the shape"),
     ("WrongScale", "algorithm", "the tie of the faces", "still has a gradient of"),
     ("WrongAnchors", "algorithm", "the tie of the faces", "after 2 converged iterations"),
+    ("NeverMovingReference", "algorithm", "what is remembered", "forget to move it"),
+    ("NeverMovingReference", "algorithm", "where updates rest", "end at rest with"),
+    ("StillReference", "algorithm", "what is remembered", "no policy depends on it"),
     ("LateScale", "algorithm", "the tie of the faces", "after 11 converged iterations"),
     ("HalfMovingReference", "algorithm", "the tie of the faces", "with algorithm.period = 2"),
     ("NoRate", "algorithm", "the tie of the faces", "learning_rate(actions, update) is None"),
@@ -85,7 +88,7 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
-    if name.endswith("MovingReference"):
+    if name.endswith("Reference"):
         arguments = COMAL_ARGUMENTS
     return Subject(group, name, {"_target_": f"{module}.{name}", **arguments})
 

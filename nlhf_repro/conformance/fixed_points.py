@@ -16,6 +16,7 @@ from nlhf_repro.conformance.laboratory import (
     needs_scores,
     probabilities,
     random_game,
+    random_state,
     with_face,
 )
 from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
@@ -65,13 +66,7 @@ def _stays(algorithm: Algorithm, game: Game, log_policy: Array, declared: str) -
 
 def _at(algorithm: Algorithm, game: Game, log_policy: Array) -> ExactState:
     """The first state with its policy and all that it remembers at the point."""
-    state = algorithm.initial_state(game)
-    for name, array in state.memory.items():
-        require(
-            array.shape == log_policy.shape,
-            f"memory[{name!r}] has the shape {array.shape}: what an exact state remembers are "
-            "log-policies [games, actions].",
-        )
+    state = random_state(algorithm, game, 0)
     memory = {name: log_policy.copy() for name in state.memory}
     return replace(state, log_policy=log_policy, policy=np.exp(log_policy), memory=memory)
 

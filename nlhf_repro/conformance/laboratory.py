@@ -9,7 +9,7 @@ from typing import Literal, final
 import numpy as np
 from scipy.special import expit
 
-from nlhf_repro.conformance.outcomes import NotApplicableError
+from nlhf_repro.conformance.outcomes import NotApplicableError, require
 from nlhf_repro.games import complete_preferences, log_space
 from nlhf_repro.interfaces import (
     Algorithm,
@@ -143,6 +143,28 @@ def exact_states(algorithm: Algorithm, game: Game, updates: int) -> Iterator[Exa
     for _ in range(updates):
         state = algorithm.exact_update(state, game)
         yield state
+
+
+def random_state(algorithm: Algorithm, game: Game, number: int, updates: int = 0) -> ExactState:
+    """A state after so many updates, its policy and all that it remembers drawn at random.
+
+    Raises:
+        ConformanceError: memory holds something else than log-policies [games, actions].
+    """
+    random = generator_for("conformance", "random_state", number)
+    first = algorithm.initial_state(game)
+    for name, array in first.memory.items():
+        require(
+            array.shape == game.log_reference.shape,
+            f"memory[{name!r}] has the shape {array.shape}: what an exact state remembers are "
+            "log-policies [games, actions].",
+        )
+    policy, *others = (
+        log_space.log_normalize(random.standard_normal(game.log_reference.shape))
+        for _ in range(1 + len(first.memory))
+    )
+    memory = dict(zip(first.memory, others, strict=True))
+    return ExactState(policy, np.exp(policy), updates, memory)
 
 
 def streams(*factors: str | int) -> Generators:
