@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nlhf_repro.algorithms.comal import COMAL
 from nlhf_repro.interfaces import Advance, Fit, ImpossibleSettingError, Tie
 from nlhf_repro.losses import SquaredPair
 from nlhf_repro.templates.algorithm.my_algorithm import MyAlgorithm
@@ -19,7 +18,6 @@ ALGORITHM = {
     "labels": "bernoulli",
     "gradient_steps": 20,
 }
-COMAL_ARGUMENTS = ALGORITHM | {"period": 50}
 
 
 def updated(change):
@@ -145,29 +143,13 @@ class LateScale(MyAlgorithm):
             yield replace(phase, loss=SquaredPair(100 * self.step_size)) if late else phase
 
 
-class NeverMovingReference(COMAL):
-    """Declares a Nash equilibrium, and anchors both faces at the first reference for ever."""
-
-    def exact_update(self, state, game):
-        anchored = replace(game, log_reference=state.memory["anchor"])
-        return replace(self.inner.exact_update(state, anchored), memory=state.memory)
+class VeryLateScale(MyAlgorithm):
+    """Right for fifty iterations."""
 
     def phases(self, iteration):
-        yield from self.inner.phases(iteration)
-
-
-class StillReference(COMAL):
-    """Remembers what nothing reads and nothing moves."""
-
-    def exact_update(self, state, game):
-        return replace(self.inner.exact_update(state, game), memory=state.memory)
-
-
-class HalfMovingReference(COMAL):
-    """Moves the reference of the exact face alone."""
-
-    def phases(self, iteration):
-        yield from self.inner.phases(iteration)
+        for phase in MyAlgorithm.phases(self, iteration):
+            late = isinstance(phase, Fit) and iteration >= 50
+            yield replace(phase, loss=SquaredPair(2 * self.step_size)) if late else phase
 
 
 class NoRate(MyAlgorithm):

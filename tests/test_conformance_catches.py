@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from broken_algorithms import ALGORITHM, COMAL_ARGUMENTS
+from broken_algorithms import ALGORITHM
+from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
 
 from nlhf_repro.algorithms.inpo import INPO
@@ -38,7 +39,10 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("NeverMovingReference", "algorithm", "where updates rest", "end at rest with"),
     ("StillReference", "algorithm", "what is remembered", "no policy depends on it"),
     ("LateScale", "algorithm", "the tie of the faces", "after 11 converged iterations"),
-    ("HalfMovingReference", "algorithm", "the tie of the faces", "with algorithm.period = 2"),
+    ("HalfMovingReference", "algorithm", "the tie of the faces", "99 updates, reference of the"),
+    ("HiddenReference", "algorithm", "the tie of the faces", "with algorithm.period = 2: the tie"),
+    ("VeryLateScale", "algorithm", "the tie of the faces", "a random state after 99 updates"),
+    ("UncoupledPlayers", "algorithm", "the tie of the faces", "a random state after 4 updates"),
     ("NoRate", "algorithm", "the tie of the faces", "learning_rate(actions, update) is None"),
     ("WrongRate", "algorithm", "the tie of the faces", "after 1 gradient steps"),
     ("NoReason", "algorithm", "the tie of the faces", "none without a reason"),
@@ -88,8 +92,9 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
-    if name.endswith("Reference"):
-        arguments = COMAL_ARGUMENTS
+    if name.endswith(("Reference", "Players")):
+        arguments = REFERENCE if name.endswith("Reference") else PLAYERS
+        module = "broken_memories"
     return Subject(group, name, {"_target_": f"{module}.{name}", **arguments})
 
 

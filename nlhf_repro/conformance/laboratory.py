@@ -27,7 +27,7 @@ from nlhf_repro.interfaces import (
     TrainingSettings,
     Trajectory,
 )
-from nlhf_repro.models.tabular_softmax import TabularSoftmax
+from nlhf_repro.models.tabular_softmax import SoftmaxPolicy, TabularSoftmax
 from nlhf_repro.pipeline.sampled import SampledRun, sampled_run
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.training import train
@@ -190,6 +190,12 @@ def started(
     """A checked run of the sampled or the expected face, before its first iteration."""
     check_settings(algorithm, SOFTMAX, game, settings, budget)
     return sampled_run(algorithm, SOFTMAX, game, game, wrappers, settings, budget, streams(0))
+
+
+def softmax_of(run: SampledRun) -> SoftmaxPolicy:
+    """The run's policy, whose logits are free."""
+    assert isinstance(run.tabular_policy, SoftmaxPolicy)
+    return run.tabular_policy
 
 
 def trained(
