@@ -168,6 +168,25 @@ class WrongRate(MyAlgorithm):
         return 0.1
 
 
+class Peeking(MyAlgorithm):
+    """Is told answers and looks at probabilities."""
+
+    def phases(self, iteration):
+        collect, fit = MyAlgorithm.phases(self, iteration)
+        yield replace(collect, labels="probability")
+        yield fit
+
+
+class LatePeeking(MyAlgorithm):
+    def phases(self, iteration):
+        kind = Peeking if iteration >= 50 else MyAlgorithm
+        yield from kind.phases(self, iteration)
+
+
+class Understated(MyAlgorithm):
+    preference_evaluations = 0
+
+
 class NoReason(MyAlgorithm):
     tie = Tie("none")
 

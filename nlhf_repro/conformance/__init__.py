@@ -42,6 +42,8 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         ties.the_tie_of_the_faces_holds,
         ties.sampled_gradients_average_to_the_expected_one,
         ledgers.the_ledger_is_exact_to_the_unit,
+        ledgers.answers_are_of_the_declared_kind,
+        ledgers.both_faces_count_the_same_evaluations,
         ledgers.a_budget_is_never_exceeded,
         reproducibility.the_seed_decides_a_sampled_run,
         settings.impossible_numbers_are_refused,
