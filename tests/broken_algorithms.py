@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Advance, ImpossibleSettingError, Tie
+from nlhf_repro.interfaces import Advance, Fit, ImpossibleSettingError, Tie
 from nlhf_repro.losses import SquaredPair
 from nlhf_repro.templates.algorithm.my_algorithm import MyAlgorithm
 from nlhf_repro.updates import mirror_step, win_rates
@@ -134,6 +134,24 @@ class WrongAnchors(MyAlgorithm):
         yield replace(fit, anchors={"current": 1.0})
 
 
+class LateScale(MyAlgorithm):
+    """Right for ten iterations."""
+
+    def phases(self, iteration):
+        for phase in MyAlgorithm.phases(self, iteration):
+            late = isinstance(phase, Fit) and iteration >= 10
+            yield replace(phase, loss=SquaredPair(100 * self.step_size)) if late else phase
+
+
+class VeryLateScale(MyAlgorithm):
+    """Right for fifty iterations."""
+
+    def phases(self, iteration):
+        for phase in MyAlgorithm.phases(self, iteration):
+            late = isinstance(phase, Fit) and iteration >= 50
+            yield replace(phase, loss=SquaredPair(2 * self.step_size)) if late else phase
+
+
 class NoRate(MyAlgorithm):
     tie = Tie("gradient_step")
 
@@ -148,6 +166,25 @@ class WrongRate(MyAlgorithm):
 
     def learning_rate(self, actions, update):
         return 0.1
+
+
+class Peeking(MyAlgorithm):
+    """Is told answers and looks at probabilities."""
+
+    def phases(self, iteration):
+        collect, fit = MyAlgorithm.phases(self, iteration)
+        yield replace(collect, labels="probability")
+        yield fit
+
+
+class LatePeeking(MyAlgorithm):
+    def phases(self, iteration):
+        kind = Peeking if iteration >= 50 else MyAlgorithm
+        yield from kind.phases(self, iteration)
+
+
+class Understated(MyAlgorithm):
+    preference_evaluations = 0
 
 
 class NoReason(MyAlgorithm):

@@ -14,11 +14,17 @@ PARTS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group
 MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of its reason
     "one update improves on the reference": "the docstring promises no improvement",
     "the declared fixed point is fixed": "no fixed point is declared",
+    "what is remembered moves and matters": "an exact state remembers nothing",
+    "where updates rest is the declared point": (
+        "an exact state remembers nothing",
+        "no fixed point is declared that a game determines",
+    ),
     "the tie of the faces holds": "there is no tie",
     "sampled gradients average to the expected one": (
         "the first iteration trains nothing",
         "drawn gradients are",  # of a tie that holds in a limit only
     ),
+    "answers are of the declared kind": "there is no field labels",
     "a budget is never exceeded": "nothing is collected",
     "impossible numbers are refused": "no field is annotated as a number",
     "unknown words are refused": "no field is annotated as a Literal",
@@ -49,7 +55,7 @@ def checked(group: str, name: str) -> list[Outcome]:
 def test_what_ships_conforms(group: str, name: str) -> None:
     found = checked(group, name)
     assert problems(found) == []
-    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 6
+    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 8
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from broken_algorithms import ALGORITHM
+from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
 
 from nlhf_repro.algorithms.inpo import INPO
@@ -34,12 +37,23 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("WrongMemory", "algorithm", "the declared fixed point", "memory['reward'] has the shape"),
     ("WrongScale", "algorithm", "the tie of the faces", "still has a gradient of"),
     ("WrongAnchors", "algorithm", "the tie of the faces", "after 2 converged iterations"),
+    ("NeverMovingReference", "algorithm", "what is remembered", "forget to move it"),
+    ("NeverMovingReference", "algorithm", "where updates rest", "end at rest with"),
+    ("StillReference", "algorithm", "what is remembered", "no policy depends on it"),
+    ("LateScale", "algorithm", "the tie of the faces", "after 11 converged iterations"),
+    ("HalfMovingReference", "algorithm", "the tie of the faces", "99 updates, reference of the"),
+    ("HiddenReference", "algorithm", "the tie of the faces", "with algorithm.period = 2: the tie"),
+    ("VeryLateScale", "algorithm", "the tie of the faces", "a random state after 99 updates"),
+    ("UncoupledPlayers", "algorithm", "the tie of the faces", "a random state after 4 updates"),
     ("NoRate", "algorithm", "the tie of the faces", "learning_rate(actions, update) is None"),
     ("WrongRate", "algorithm", "the tie of the faces", "after 1 gradient steps"),
     ("NoReason", "algorithm", "the tie of the faces", "none without a reason"),
     ("UnknownTie", "algorithm", "the tie of the faces", "tie somehow is unknown"),
     ("MovingIdentity", "algorithm", "the tie of the faces", "after an identity"),
     ("Biased", "algorithm", "sampled gradients average", "what is drawn is not what is enumer"),
+    ("Peeking", "algorithm", "answers are", "labels is bernoulli, but iteration 0 collects prob"),
+    ("LatePeeking", "algorithm", "answers are", "but iteration 50 collects probability"),
+    ("Understated", "algorithm", "both faces count", "count 0 preference evaluations on the exac"),
     ("Unseeded", "algorithm", "the seed decides", "runs of one seed with sgd differ"),
     ("Untrained", "algorithm", "the seed decides", "are the same: nothing is drawn"),
     ("Careless", "algorithm", "impossible numbers", "step_size = -1 is accepted"),
@@ -83,6 +97,9 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
+    if name.endswith(("Reference", "Players")):
+        arguments = REFERENCE if name.endswith("Reference") else PLAYERS
+        module = "broken_memories"
     return Subject(group, name, {"_target_": f"{module}.{name}", **arguments})
 
 
@@ -138,6 +155,23 @@ def test_a_ledger_that_counts_one_too_many_is_caught(monkeypatch, inpo) -> None:
     found = outcome(inpo, "the ledger")
     assert found.kind == "FAILED"
     assert "holds 28 comparisons of 2 games, where 14 were counted" in found.sentence
+
+
+def test_answers_that_are_booked_under_another_kind_are_caught(monkeypatch, inpo) -> None:
+    right = collection.SamplingCollector._count
+
+    def booked(self, phase, groups):
+        right(self, replace(phase, labels="probability"), groups)
+
+    monkeypatch.setattr(collection.SamplingCollector, "_count", booked)
+    found = outcome(inpo, "answers are")
+    assert (found.kind, "holds 21 probability answers" in found.sentence) == ("FAILED", True), found
+
+
+def test_a_difference_of_evaluations_may_be_explained(monkeypatch) -> None:
+    subject = part("Understated", "algorithm")
+    monkeypatch.setattr(subject.kind, "__doc__", "A test counts no preference\n    evaluations.")
+    assert outcome(subject, "both faces count").kind == "ok"
 
 
 def test_a_budget_that_is_exceeded_is_caught(monkeypatch, inpo) -> None:

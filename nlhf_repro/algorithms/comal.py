@@ -22,17 +22,17 @@ from nlhf_repro.updates import check_step, require_regularization, softmax
 
 def anchored_state(game: Game) -> ExactState:
     """The reference policy, which is also the anchor of the first period."""
-    return ExactState(*softmax(game.log_reference), memory={"anchor": game.log_reference})
+    return ExactState(*softmax(game.log_reference), memory={"reference": game.log_reference})
 
 
 def moving_reference_update(
     inner: Algorithm, period: int, state: ExactState, game: Game
 ) -> ExactState:
     """One update of `inner` towards the anchor, which every `period` updates becomes the policy."""
-    anchor = state.memory["anchor"]
+    anchor = state.memory["reference"]
     moved = inner.exact_update(state, replace(game, log_reference=anchor))
     anchor = anchor if moved.updates % period else moved.log_policy
-    return replace(moved, memory={"anchor": anchor})
+    return replace(moved, memory={"reference": anchor})
 
 
 def moving_reference_phases(inner: Algorithm, period: int, iteration: int) -> Iterator[Phase]:

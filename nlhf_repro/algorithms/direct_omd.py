@@ -34,6 +34,7 @@ class DirectOMD:
     tau) log pi_t. Its gradient is E of grad log pi(y) (win rate - 1/2 - (1 / alpha) log ratio), y
     from pi, the win rate over `opponents` responses of the frozen pi_t; the derivative of log ratio
     itself has mean 0. `inner_steps` such steps from pi_t, each on fresh responses, make pi_{t+1}.
+    Of preference evaluations an exact update counts one, an expected one as many as inner steps.
 
     Guarantee: INPO's, in the limit of inner steps that reach the maximiser; for finitely many none.
     The learning rate is training's: no rate makes a fixed number of steps the update.

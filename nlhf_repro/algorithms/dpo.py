@@ -35,7 +35,8 @@ class DPO:
     pairs of the reference of -(1 - e) log sigmoid(beta h) - e log sigmoid(-beta h), h the gap of
     log pi / ref on the preferred side, e = `label_smoothing` (conservative DPO). Iteration 0
     collects all pairs, later iterations train on the same ones, so that a budget counts the data
-    set.
+    set. Of preference evaluations the exact face counts one an update, the expected face one in
+    all.
 
     Guarantee: where preferences are Bradley-Terry and e = 0, the population minimiser is ref
     exp(score / beta). On other preferences it depends on the data policy and is no equilibrium.

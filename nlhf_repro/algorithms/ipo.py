@@ -20,7 +20,8 @@ class IPO:
     Update: pi proportional to ref exp(P(y > ref) / tau), tau = `regularization`, wherever it
     starts: the maximiser of P(pi > ref) - tau KL(pi, ref). Loss (Eq. 17): E over pairs of the
     reference of (gap of log pi / ref - 1 / (2 tau))^2 on the preferred side. Iteration 0 collects
-    all pairs, later iterations train on the same ones, so that a budget counts the data set.
+    all pairs, later iterations train on the same ones, so that a budget counts the data set. Of
+    preference evaluations the exact face counts one an update, the expected face one in all.
 
     Guarantee: the population minimiser is the optimum for any preferences (Bradley-Terry or not);
     it is no equilibrium: its opponent is the reference.

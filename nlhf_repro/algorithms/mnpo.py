@@ -41,6 +41,9 @@ class MNPO:
     at every update; three or more merge, their log-differences shrinking by 1 / (n - 1) but for the
     game's term.
 
+    Of preference evaluations an exact update counts n, one a player, whose rates the others share;
+    an expected one n (n - 1), as every player's pairs ask for the other players' anew.
+
     `start_spread` s starts player i at ref^(1 + s (i - (n - 1) / 2)), so that different starts can
     be studied on the exact face; the sampled faces start every player at the reference.
 

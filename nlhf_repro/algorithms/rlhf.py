@@ -40,7 +40,8 @@ class RLHF:
     REINFORCE, -(r(y) - tau log pi / ref) log pi(y), the factor without gradient, y from pi. The
     fitted reward is the log-ratio to the reference of a policy `reward`, which iteration 0 trains
     by DPO's loss at inverse temperature 1; later steps ask nothing, so that a budget counts the
-    data set. `labels` and `reward_steps` (null: to convergence) belong to the fitted reward.
+    data set; of preference evaluations the exact face counts one an update, the expected face one
+    in all. `labels` and `reward_steps` (null: to convergence) belong to the fitted reward.
 
     Guarantee: the KL-regularized optimum ref exp(r / tau) is the only stationary point of full
     support; no rate is claimed. tau = 0 is the unregularized form, which section 3.2 of Munos et

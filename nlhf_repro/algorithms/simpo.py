@@ -29,7 +29,8 @@ class SimPO:
     minimises E over the reference's pairs of log(1 + exp(gamma - (u(y_w) - u(y_l)))), gamma =
     `target_margin` (damped Newton). Loss: E over pairs of the reference of -log sigmoid(beta (log
     pi(y_w) - log pi(y_l)) - gamma). Iteration 0 collects all pairs, later iterations train on the
-    same ones, so that a budget counts the data set. Our reading: on full-support data the reference
+    same ones, so that a budget counts the data set. Of preference evaluations the exact face counts
+    one an update, the expected face one in all. Our reading: on full-support data the reference
     enters through the law of the pairs alone.
 
     Guarantee: none is known to us.

@@ -16,10 +16,12 @@ from nlhf_repro.conformance.laboratory import (
     needs_scores,
     probabilities,
     random_game,
+    random_state,
     with_face,
 )
 from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
 from nlhf_repro.conformance.subjects import Subject
+from nlhf_repro.conformance.variants import with_short_periods_too
 from nlhf_repro.games import (
     log_regularized_nash_equilibrium,
     log_space,
@@ -31,6 +33,7 @@ TOLERANCE, UPDATES = 1e-10, 4
 Point = tuple[Game, Array]
 
 
+@with_short_periods_too
 def the_declared_fixed_point_is_fixed(subject: Subject) -> None:
     """Four updates with all of the state at the declared point leave it there, to 1e-10."""
     algorithm: Algorithm = with_face(subject.build(), "exact")
@@ -63,13 +66,7 @@ def _stays(algorithm: Algorithm, game: Game, log_policy: Array, declared: str) -
 
 def _at(algorithm: Algorithm, game: Game, log_policy: Array) -> ExactState:
     """The first state with its policy and all that it remembers at the point."""
-    state = algorithm.initial_state(game)
-    for name, array in state.memory.items():
-        require(
-            array.shape == log_policy.shape,
-            f"memory[{name!r}] has the shape {array.shape}: what an exact state remembers are "
-            "log-policies [games, actions].",
-        )
+    state = random_state(algorithm, game, 0)
     memory = {name: log_policy.copy() for name in state.memory}
     return replace(state, log_policy=log_policy, policy=np.exp(log_policy), memory=memory)
 

@@ -9,7 +9,7 @@ from typing import Literal, final
 import numpy as np
 from scipy.special import expit
 
-from nlhf_repro.conformance.outcomes import NotApplicableError
+from nlhf_repro.conformance.outcomes import NotApplicableError, require
 from nlhf_repro.games import complete_preferences, log_space
 from nlhf_repro.interfaces import (
     Algorithm,
@@ -27,7 +27,7 @@ from nlhf_repro.interfaces import (
     TrainingSettings,
     Trajectory,
 )
-from nlhf_repro.models.tabular_softmax import TabularSoftmax
+from nlhf_repro.models.tabular_softmax import SoftmaxPolicy, TabularSoftmax
 from nlhf_repro.pipeline.sampled import SampledRun, sampled_run
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.training import train
@@ -145,6 +145,28 @@ def exact_states(algorithm: Algorithm, game: Game, updates: int) -> Iterator[Exa
         yield state
 
 
+def random_state(algorithm: Algorithm, game: Game, number: int, updates: int = 0) -> ExactState:
+    """A state after so many updates, its policy and all that it remembers drawn at random.
+
+    Raises:
+        ConformanceError: memory holds something else than log-policies [games, actions].
+    """
+    random = generator_for("conformance", "random_state", number)
+    first = algorithm.initial_state(game)
+    for name, array in first.memory.items():
+        require(
+            array.shape == game.log_reference.shape,
+            f"memory[{name!r}] has the shape {array.shape}: what an exact state remembers are "
+            "log-policies [games, actions].",
+        )
+    policy, *others = (
+        log_space.log_normalize(random.standard_normal(game.log_reference.shape))
+        for _ in range(1 + len(first.memory))
+    )
+    memory = dict(zip(first.memory, others, strict=True))
+    return ExactState(policy, np.exp(policy), updates, memory)
+
+
 def streams(*factors: str | int) -> Generators:
     """One random stream a name."""
     return lambda stream: generator_for("conformance", stream, *factors)
@@ -168,6 +190,12 @@ def started(
     """A checked run of the sampled or the expected face, before its first iteration."""
     check_settings(algorithm, SOFTMAX, game, settings, budget)
     return sampled_run(algorithm, SOFTMAX, game, game, wrappers, settings, budget, streams(0))
+
+
+def softmax_of(run: SampledRun) -> SoftmaxPolicy:
+    """The run's policy, whose logits are free."""
+    assert isinstance(run.tabular_policy, SoftmaxPolicy)
+    return run.tabular_policy
 
 
 def trained(

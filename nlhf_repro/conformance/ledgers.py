@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, final
@@ -18,8 +19,10 @@ from nlhf_repro.conformance.laboratory import (
 )
 from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
 from nlhf_repro.conformance.subjects import Subject
+from nlhf_repro.conformance.variants import with_short_periods_too
 from nlhf_repro.interfaces import (
     Algorithm,
+    Collect,
     Game,
     ImpossibleSettingError,
     PreferenceOracle,
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-ITERATIONS, GAMES = 3, 2
+ITERATIONS, GAMES, PHASES_READ = 3, 2, 100
 COUNTED = ("comparisons", "scores", "responses")
 
 
@@ -101,6 +104,7 @@ class CountedPolicy:
         return drawn
 
 
+@with_short_periods_too
 def the_ledger_is_exact_to_the_unit(subject: Subject) -> None:
     """Comparisons, scores and responses of three iterations, as they were asked and drawn."""
     algorithm: Algorithm = with_face(subject.build(), "sampled")
@@ -145,6 +149,63 @@ def a_budget_is_never_exceeded(subject: Subject) -> None:
             f"a budget of {budget} comparisons ended after {ended[0]} iterations and {ended[1]} "
             f"comparisons, where {expected[0]} whole iterations cost {expected[1]}.",
         )
+
+
+@with_short_periods_too
+def answers_are_of_the_declared_kind(subject: Subject) -> None:
+    """A field `labels` decides, at each of its options, what is asked and what is counted."""
+    algorithm: Algorithm = with_face(subject.build(), "sampled")
+    if not hasattr(algorithm, "labels"):
+        raise NotApplicableError("there is no field labels")
+    options = [option for name, option in subject.options() if name == "labels"]
+    for labels in dict.fromkeys([algorithm.labels, *options]):
+        try:
+            chosen: Algorithm = with_face(subject.build(labels=labels), "sampled")
+        except (ImpossibleSettingError, NotApplicableError):
+            continue  # refused: other checks ask how
+        _asks_for(chosen, labels)
+
+
+def _asks_for(algorithm: Algorithm, labels: str) -> None:
+    for iteration in range(PHASES_READ):
+        for phase in algorithm.phases(iteration):
+            if isinstance(phase, Collect):
+                require(
+                    phase.labels in (labels, "score", "none"),
+                    f"labels is {labels}, but iteration {iteration} collects {phase.labels}.",
+                )
+    _, run = _counted(algorithm, game_for(algorithm, 26, GAMES, 5))
+    for _ in range(ITERATIONS):
+        run.advance()
+    ledger = run.count()
+    for kind in ("bernoulli", "probability"):
+        answers = getattr(ledger, f"{kind}_answers")
+        require(
+            kind == labels or answers == 0,
+            f"labels is {labels}, but the ledger holds {answers} {kind} answers.",
+        )
+
+
+@with_short_periods_too
+def both_faces_count_the_same_evaluations(subject: Subject) -> None:
+    """Preference evaluations of three iterations, unless the docstring says why they differ."""
+    algorithm: Algorithm = with_face(with_face(subject.build(), "exact"), "sampled")
+    game = game_for(algorithm, 31, 1, 3)
+    counts = []
+    for face in ("exact", "expected"):
+        settings = settings_for(algorithm, face=face)
+        try:
+            found = trained(Limited(algorithm, 1), game, settings)
+        except ImpossibleSettingError as error:
+            raise NotApplicableError(f"there is no {face} face: {error}") from error
+        counts.append(found.ledger.preference_evaluations)
+    said = "preference evaluations" in " ".join((inspect.getdoc(subject.kind) or "").split())
+    require(
+        counts[0] == counts[1] or said,
+        f"{ITERATIONS} iterations count {counts[0]} preference evaluations on the exact face and "
+        f"{counts[1]} on the expected one: mend the property preference_evaluations, or say in the "
+        "docstring why the preference evaluations differ.",
+    )
 
 
 def _counted(algorithm: Algorithm, game: Game) -> tuple[Count, SampledRun]:

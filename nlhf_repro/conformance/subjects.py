@@ -64,6 +64,11 @@ class Subject:
         """Fields that take a number, as far as the constructor is annotated."""
         return [name for name, hint in self._hints().items() if {int, float} & set(_leaves(hint))]
 
+    def integer_fields(self) -> list[str]:
+        """Fields that take an integer and no other number."""
+        kinds = {name: {int, float} & set(_leaves(hint)) for name, hint in self._hints().items()}
+        return [name for name, found in kinds.items() if found == {int}]
+
     def options(self) -> Iterator[tuple[str, Any]]:
         """Every option of every field that is annotated as a Literal or as a bool."""
         for name, hint in self._hints().items():

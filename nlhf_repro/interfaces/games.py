@@ -56,8 +56,9 @@ class ExactState:
     """What an exact (population) update maps to its successor.
 
     `log_policy` is defined up to a constant per game; `policy` is its softmax.
-    `memory` holds what an algorithm carries besides: a moving anchor, the previous reward, other
-    players.
+    `memory` holds what an algorithm carries besides, as log-policies [games, actions]: a moving
+    reference, an average, other players. What is named as the phases name a policy is that policy,
+    so that both faces can be compared from any state.
     """
 
     log_policy: Array  # [games, actions]
