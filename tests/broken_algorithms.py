@@ -187,6 +187,23 @@ class Understated(MyAlgorithm):
     preference_evaluations = 0
 
 
+class TowardsLosers(MyAlgorithm):
+    tie = Tie("none", "finitely many steps")
+
+    def phases(self, iteration):
+        collect, fit = MyAlgorithm.phases(self, iteration)
+        yield collect
+        yield replace(fit, loss=SquaredPair(-self.step_size))
+
+
+class LaterTowardsLosers(TowardsLosers):
+    """Right in the first iteration, and away from another policy than the first."""
+
+    def phases(self, iteration):
+        kind = TowardsLosers if iteration else MyAlgorithm
+        yield from kind.phases(self, iteration)
+
+
 class NoReason(MyAlgorithm):
     tie = Tie("none")
 

@@ -20,6 +20,7 @@ MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of
         "no fixed point is declared that a game determines",
     ),
     "the tie of the faces holds": "there is no tie",
+    "an untied fit moves as the exact update": "the tie is",
     "sampled gradients average to the expected one": (
         "the first iteration trains nothing",
         "drawn gradients are",  # of a tie that holds in a limit only
@@ -55,7 +56,7 @@ def checked(group: str, name: str) -> list[Outcome]:
 def test_what_ships_conforms(group: str, name: str) -> None:
     found = checked(group, name)
     assert problems(found) == []
-    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 8
+    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 9
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS)

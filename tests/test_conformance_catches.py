@@ -54,6 +54,13 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("Peeking", "algorithm", "answers are", "labels is bernoulli, but iteration 0 collects prob"),
     ("LatePeeking", "algorithm", "answers are", "but iteration 50 collects probability"),
     ("Understated", "algorithm", "both faces count", "count 0 preference evaluations on the exac"),
+    (
+        "TowardsLosers",
+        "algorithm",
+        "an untied fit",
+        "in 20 of 20 random games the first fit of ite",
+    ),
+    ("LaterTowardsLosers", "algorithm", "an untied fit", "fit of iteration 99 descends away"),
     ("Unseeded", "algorithm", "the seed decides", "runs of one seed with sgd differ"),
     ("Untrained", "algorithm", "the seed decides", "are the same: nothing is drawn"),
     ("Careless", "algorithm", "impossible numbers", "step_size = -1 is accepted"),

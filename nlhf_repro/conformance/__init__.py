@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from nlhf_repro.conformance import (
     benchmarks,
+    directions,
     exact_face,
     fixed_points,
     ledgers,
@@ -40,6 +41,7 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         memory.what_is_remembered_moves_and_matters,
         memory.where_updates_rest_is_the_declared_point,
         ties.the_tie_of_the_faces_holds,
+        directions.an_untied_fit_moves_as_the_exact_update,
         ties.sampled_gradients_average_to_the_expected_one,
         ledgers.the_ledger_is_exact_to_the_unit,
         ledgers.answers_are_of_the_declared_kind,

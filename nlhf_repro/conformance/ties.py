@@ -22,7 +22,6 @@ from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError
 from nlhf_repro.conformance.subjects import Subject
 from nlhf_repro.conformance.variants import with_short_periods_too
 from nlhf_repro.interfaces import Algorithm, Array, Collect, Fit, Game, ImpossibleSettingError
-from nlhf_repro.pipeline.fitting import objective
 from nlhf_repro.pipeline.sampled import SampledRun
 from nlhf_repro.seeds import generator_for
 
@@ -110,7 +109,7 @@ def _gradient_is_zero_at_the_exact_update(algorithm: Algorithm, game: Game) -> N
     exact = next(exact_states(algorithm, game, 1))
     with torch.no_grad():
         policy.logits.copy_(torch.from_numpy(exact.log_policy))
-    gradient = _gradient(run, fit) / np.exp(game.log_reference)
+    gradient = transplants.gradient(run, fit) / np.exp(game.log_reference)
     worst = float(np.abs(gradient).max())
     require(
         worst < 1e-11,
@@ -143,7 +142,9 @@ def sampled_gradients_average_to_the_expected_one(subject: Subject) -> None:
     settings = settings_for(algorithm, groups_per_iteration=GROUPS)
     run = started(Limited(algorithm, 1), game, settings)
     _move_away(run)
-    drawn = np.stack([_gradient(run, _collected(run, algorithm)) for _ in range(BATCHES)])
+    drawn = np.stack(
+        [transplants.gradient(run, _collected(run, algorithm)) for _ in range(BATCHES)]
+    )
     mean, error = drawn.mean(axis=0), drawn.std(axis=0, ddof=1) / np.sqrt(BATCHES)
     largest = float(np.abs(expected).max())
     off = np.abs(mean - expected) / np.maximum(error, 1e-12 * max(largest, 1.0))
@@ -170,7 +171,7 @@ def _expected_gradient(algorithm: Algorithm, game: Game) -> Array:
     except ImpossibleSettingError as error:
         raise NotApplicableError(f"the expectation cannot be enumerated: {error}") from error
     _move_away(run)
-    return _gradient(run, _collected(run, algorithm))
+    return transplants.gradient(run, _collected(run, algorithm))
 
 
 def _move_away(run: SampledRun) -> None:
@@ -190,18 +191,6 @@ def _collected(run: SampledRun, algorithm: Algorithm) -> Fit:
         elif isinstance(phase, Fit):
             return phase
     raise NotApplicableError("the first iteration trains nothing")
-
-
-def _gradient(run: SampledRun, fit: Fit) -> Array:
-    """Of the fit's loss on the collected data, in the logits, at the policy as it stands."""
-    data, policy = run.data[fit.data], softmax_of(run)
-    prompts = run.collector.prompts(data.weight.shape[1])
-    loss = objective(policy, fit, data, run.slots, prompts)
-    policy.zero_grad()
-    loss().backward()  # type: ignore[no-untyped-call]
-    assert policy.logits.grad is not None
-    gradient: Array = policy.logits.grad.numpy().copy()
-    return gradient
 
 
 def _close(found: Array, expected: Array, tolerance: float, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Sampled runs put into an exact state, so that an update can be compared far from the start."""
+"""Runs put into an exact state, so that updates can be compared far from the start; gradients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from nlhf_repro.conformance.laboratory import softmax_of
 from nlhf_repro.games import log_space
 from nlhf_repro.interfaces import Advance, Algorithm, Array, Collect, ExactState, Fit, Phase
+from nlhf_repro.pipeline.fitting import objective
 from nlhf_repro.pipeline.sampled import SampledRun
 
 
@@ -44,6 +45,18 @@ def apart(run: SampledRun, state: ExactState) -> tuple[float, str]:
     """The largest difference of a probability between run and state, and in which policy."""
     found = {"current": state.log_policy, **state.memory}
     return max((_apart(run, name, array), name) for name, array in found.items())
+
+
+def gradient(run: SampledRun, fit: Fit) -> Array:
+    """Of the fit's loss on the collected data, in the logits, at the policy as it stands."""
+    data, policy = run.data[fit.data], softmax_of(run)
+    prompts = run.collector.prompts(data.weight.shape[1])
+    loss = objective(policy, fit, data, run.slots, prompts)
+    policy.zero_grad()
+    loss().backward()  # type: ignore[no-untyped-call]
+    assert policy.logits.grad is not None
+    found: Array = policy.logits.grad.numpy().copy()
+    return found
 
 
 def _apart(run: SampledRun, name: str, log_policy: Array) -> float:

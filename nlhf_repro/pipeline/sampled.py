@@ -19,6 +19,7 @@ from nlhf_repro.interfaces import (
     Ledger,
     Model,
     OracleWrapper,
+    Phase,
     PreferenceOracle,
     Snapshot,
     TrainingSettings,
@@ -95,14 +96,18 @@ class SampledRun:
         if not self.collector.affords(phases):
             return False
         for phase in phases:
-            if isinstance(phase, Collect):
-                self.data[phase.into] = self.collector.collect(phase, self.slots)
-            elif isinstance(phase, Fit):
-                self.slots[phase.produces] = self._fit(phase)
-            else:
-                self.slots[phase.target] = self._moved(phase)
+            self.perform(phase)
         self.updates += 1
         return True
+
+    def perform(self, phase: Phase) -> None:
+        """One phase."""
+        if isinstance(phase, Collect):
+            self.data[phase.into] = self.collector.collect(phase, self.slots)
+        elif isinstance(phase, Fit):
+            self.slots[phase.produces] = self._fit(phase)
+        else:
+            self.slots[phase.target] = self._moved(phase)
 
     def _fit(self, phase: Fit) -> Snapshot:
         data = self.data[phase.data]
