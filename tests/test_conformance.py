@@ -31,6 +31,7 @@ MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of
     "unknown words are refused": "no field is annotated as a Literal",
     "scores explain the preferences": "the games have no scores",
     "a gap is zero at an equilibrium alone": "its floor is 0",
+    "the order of actions changes nothing": "it scores an action that its settings name",
 }
 
 
@@ -56,7 +57,7 @@ def checked(group: str, name: str) -> list[Outcome]:
 def test_what_ships_conforms(group: str, name: str) -> None:
     found = checked(group, name)
     assert problems(found) == []
-    assert sum(each.kind == "ok" for each in found) >= len(CHECKS[group]) - 9
+    assert 2 * sum(each.kind == "ok" for each in found) >= len(CHECKS[group])
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS)

@@ -1,8 +1,9 @@
 """Speed of the exact tabular laboratory: the published suite, and growth with actions and games.
 
 Run with `make speed`. Prints the seconds of the published EGPO suite (five algorithms, 10 games,
-three regularizations) and of COMAL's game with all algorithms, on one thread; then, for one update of INPO and EGPO, its time and the ratio
-to the smallest size, measured in the same run. Times are medians over repeats.
+three regularizations) and of COMAL's game with all algorithms, on one thread; then, for one update
+of INPO and EGPO, its time and the ratio to the smallest size, measured in the same run. Times are
+medians over repeats.
 """
 
 from __future__ import annotations
@@ -81,9 +82,7 @@ def main() -> None:
     print(f"  total {published:.2f} s (target: below 15 s)")
     print("COMAL's game with all algorithms, exact, one thread:")
     everything = suite("experiment=tabular/comal_game")
-    print(
-        f"  total {everything:.2f} s; with the suite above {everything + published:.2f} s on one core"
-    )
+    print(f"  total {everything:.2f} s; both {everything + published:.2f} s on one core")
     print("Growth with actions, 10 games:")
     growth([(10, actions) for actions in (10, 30, 100, 300, 1000)])
     print("Growth with games, 10 actions:")

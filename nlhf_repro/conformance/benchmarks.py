@@ -64,8 +64,13 @@ def a_gap_is_zero_at_an_equilibrium_alone(subject: Subject) -> None:
 
 
 def the_order_of_actions_changes_nothing(subject: Subject) -> None:
-    """The score of a policy is the same whatever its actions are called."""
+    """The score of a policy is the same whatever its actions are called.
+
+    A benchmark with a setting `action` is about the action of that name.
+    """
     benchmark: Benchmark = subject.build()
+    if "action" in subject.arguments:
+        raise NotApplicableError("it scores an action that its settings name")
     order = generator_for("conformance", "order").permutation(ACTIONS)
     assert GAME.scores is not None
     renamed = Game(
