@@ -131,7 +131,7 @@ def test_a_row_without_a_winner_is_refused(folder: Path) -> None:
     path.write_text("rows: 3")
     with pytest.raises(ImpossibleSettingError, match="write it again with nlhf tune mine"):
         experiment_cells(swept(folder, "tuning=mine"))
-    with pytest.raises(ImpossibleSettingError, match="tuning = yours is no tuning: .*, mine,"):
+    with pytest.raises(ImpossibleSettingError, match=r"tuning = yours is no tuning: .*, mine,"):
         experiment_cells(swept(folder, "tuning=yours"))
 
 
