@@ -4,7 +4,7 @@ INSTALLED := .venv/installed
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install quickstart check test soak speed clean
+.PHONY: install quickstart lint check test soak speed clean
 
 install: $(INSTALLED)
 
@@ -17,10 +17,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 quickstart: $(INSTALLED)
 	@$(BIN)/nlhf reproduce quickstart
 
-check: $(INSTALLED)
+lint: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+check: lint
 	@$(BIN)/pytest -m "not slow"
 
 test: $(INSTALLED)
