@@ -68,7 +68,7 @@ def check_step(name: str, step_size: StepSize, regularization: float) -> None:
         if regularization == 0:
             raise ImpossibleSettingError(
                 f"algorithm.step_size = harmonic of {name} divides by a regularization of 0: "
-                "set a positive algorithm. regularization or a constant step_size."
+                "set a positive algorithm.regularization or a constant step_size."
             )
         return
     if step_size <= 0:

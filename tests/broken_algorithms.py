@@ -90,6 +90,16 @@ class WrongSign(MyAlgorithm):
         return replace(state, log_policy=logits, policy=policy, updates=state.updates + 1)
 
 
+class SignedTwice(MyAlgorithm):
+    """Descends on both faces."""
+
+    exact_update = WrongSign.exact_update
+
+    def phases(self, iteration):
+        for x in MyAlgorithm.phases(self, iteration):
+            yield replace(x, loss=SquaredPair(-self.step_size)) if isinstance(x, Fit) else x
+
+
 class Improving(MyAlgorithm):
     """Right, and promises it.
 

@@ -30,6 +30,7 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("WrongSign", "algorithm", "one update improves", "preferred to the reference with prob"),
     ("WrongSign", "algorithm", "the declared fixed point", "regularized_nash, has moved"),
     ("WrongSign", "algorithm", "the tie of the faces", "still has a gradient of"),
+    ("SignedTwice", "algorithm", "one update improves", "is a sign wrong?"),
     ("WrongPoint", "algorithm", "the declared fixed point", "nash, has moved by"),
     ("UnknownPoint", "algorithm", "the declared fixed point", "somewhere is none that can be"),
     ("NoShare", "algorithm", "the declared fixed point", "needs a method mixture_share"),
