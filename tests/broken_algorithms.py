@@ -79,10 +79,7 @@ class MovingIdentity(MyAlgorithm):
 
 
 class WrongSign(MyAlgorithm):
-    """Descends.
-
-    Improvement: promised, and false.
-    """
+    """Improvement: promised, and false."""
 
     def exact_update(self, state, game):
         reward = -win_rates(game, state.policy)
