@@ -56,7 +56,7 @@ def read_entries(
         raise ImpossibleSettingError(f"nlhf score {benchmark} has no file: name at least one.")
     refuse_copies(every)
     single = [(path, run) for path in files for run in read_scores(benchmark, path, options)]
-    entries = [Entry(_label(run, path, single), run.name, (run,)) for path, run in single]
+    entries = [Entry(_label(run, path, single), run.name, (run,), (path,)) for path, run in single]
     for label, paths in groups.items():
         if any(entry.name == label for entry in entries):
             raise ImpossibleSettingError(
@@ -197,7 +197,10 @@ def read_group(
             raise UnusableAnnotationsError(
                 f"{path} and {paths[0]} have other metrics: runs of {label} must be scored alike."
             )
-    entries = [Entry(label, label, tuple(column[key] for column in columns)) for key in columns[0]]
+    entries = [
+        Entry(label, label, tuple(column[key] for column in columns), tuple(paths))
+        for key in columns[0]
+    ]
     for entry in entries:
         _check_runs(entry, paths)
     return entries
@@ -206,10 +209,11 @@ def read_group(
 def _check_runs(entry: Entry, paths: Sequence[Path]) -> None:
     seen: dict[bytes, Path] = {}
     for run, path in zip(entry.runs, paths, strict=True):
-        if Entry("", "", (run,)).conditions != entry.conditions:
+        own = Entry("", "", (run,), (path,)).conditions
+        if own != entry.conditions:
             raise UnusableAnnotationsError(
                 f"{path} and {paths[0]} differ in protocol, opponent or judge "
-                f"({'; '.join(Entry('', '', (run,)).conditions)} against "
+                f"({'; '.join(own)} against "
                 f"{'; '.join(entry.conditions)}): they are no runs of {entry.label}."
             )
         values = b"".join(np.sort(m.values).tobytes() for m in run.metrics.values())

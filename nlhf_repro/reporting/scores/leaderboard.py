@@ -140,9 +140,8 @@ def _notes(
         for entry in entries:
             yield f"{entry.label}: {_conditions(entry)}"
     for entry in entries:
-        own = dict.fromkeys(note for run in entry.runs for note in run.notes)
-        if own:
-            yield f"{entry.label}: {'; '.join(own)}."
+        if entry.notes:
+            yield f"{entry.label}: {'; '.join(entry.notes)}."
     for family in families:
         yield from family.notes(entries)
 
