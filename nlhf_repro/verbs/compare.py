@@ -25,8 +25,8 @@ from nlhf_repro.verbs.annotations import (
     read_group,
     read_scores,
     recognised,
-    refuse_copies,
 )
+from nlhf_repro.verbs.copies import refuse_copies
 from nlhf_repro.verbs.score import primary_metrics, rendered, shown_metrics
 from nlhf_repro.verbs.scoring_arguments import Benchmark, ScoreOptions, options_of, paths_of
 

@@ -154,7 +154,8 @@ def _declared(known: argparse.Namespace) -> Design:
 def _piloted(known: argparse.Namespace) -> Design:
     from nlhf_repro.reporting.scores.entries import common_questions, matrix
     from nlhf_repro.uncertainty import components_from_pilot
-    from nlhf_repro.verbs.annotations import read_group, recognised, refuse_copies
+    from nlhf_repro.verbs.annotations import read_group, recognised
+    from nlhf_repro.verbs.copies import refuse_copies
     from nlhf_repro.verbs.score import primary_metrics
     from nlhf_repro.verbs.scoring_arguments import ScoreOptions, paths_of
 
