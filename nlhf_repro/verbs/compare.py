@@ -60,7 +60,7 @@ def compare(known: argparse.Namespace) -> int:
         raise ImpossibleSettingError("--margin has a unit: choose metrics of one with --metric.")
     verdicts = family(found, margin)
     if known.format in ("csv", "json"):
-        records = [verdict_record(names, each) for each in verdicts]
+        records = [verdict_record(names, each, notes) for each in verdicts]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
         table = verdict_table(names, caption, verdicts, notes)

@@ -104,6 +104,11 @@ def _check(known: argparse.Namespace) -> None:
         raise ImpossibleSettingError(f"--effect {known.effect:g}: give a positive difference.")
     if not 0 < known.power < 1:
         raise ImpossibleSettingError(f"--power {known.power:g}: give a probability such as 0.8.")
+    if known.power <= 0.05 / known.tests:
+        raise ImpossibleSettingError(
+            f"--power {known.power:g} is no more than the significance, {0.05 / known.tests:g}, "
+            "which a test reaches without any difference: give a probability such as 0.8."
+        )
 
 
 def _declared(known: argparse.Namespace) -> Design:
