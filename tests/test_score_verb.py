@@ -143,7 +143,7 @@ def test_tripled_rows_and_copies_of_files_are_refused(capsys: Capture, tmp_path:
     assert "hold the same judgments: a copy is no second run" in sentence
     permuted = judged.write_lines(tmp_path / "permuted.jsonl", rows_of(NASH[0])[::-1])
     sentence = refused(capsys, "score", "alpaca_eval", "--seeds", group("x", [NASH[0], permuted]))
-    assert "a copy is no second run" in sentence
+    assert "agree on 200 of 200 questions: they are copies, not two training runs" in sentence
 
 
 def test_unusable_rows_are_counted_and_above_two_percent_refused(

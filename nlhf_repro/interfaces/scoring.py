@@ -44,12 +44,18 @@ class MetricScores:
     The metric's estimate is the mean of `values`, over strata of equal weight where `strata` is
     given; questions are the clusters, and the same question has the same identifier in every file,
     so that models are paired by it and never by row order.
+
+    `is_plain_mean` says that every value is its question's own score, so that the mean over any
+    part of the questions is the metric of that part. Otherwise (a ratio of unequal weights, a
+    fitted model, pooled tasks) the values depend on all `questions`: only their mean over all of
+    them is the metric, and a part of them has no meaning.
     """
 
     metric: str  # win_rate, discrete_win_rate, lc_win_rate, score, style_controlled_score, ...
     unit: Unit  # percent: 0 to 100
     questions: tuple[str, ...]
     values: Array  # [questions]
+    is_plain_mean: bool
     strata: tuple[str, ...] | None = None
 
 

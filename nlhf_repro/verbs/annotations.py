@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from nlhf_repro.benchmarks.annotation_files import read_rows
 from nlhf_repro.interfaces import ImpossibleSettingError, ModelScores, UnusableAnnotationsError
 from nlhf_repro.reporting.scores.entries import Entry
+from nlhf_repro.verbs.copies import refuse_copied_runs, refuse_copies
 from nlhf_repro.verbs.scoring_arguments import BENCHMARKS, TAKEN, Benchmark, ScoreOptions
 
 if TYPE_CHECKING:
@@ -56,7 +54,7 @@ def read_entries(
         raise ImpossibleSettingError(f"nlhf score {benchmark} has no file: name at least one.")
     refuse_copies(every)
     single = [(path, run) for path in files for run in read_scores(benchmark, path, options)]
-    entries = [Entry(_label(run, path, single), run.name, (run,)) for path, run in single]
+    entries = [Entry(_label(run, path, single), run.name, (run,), (path,)) for path, run in single]
     for label, paths in groups.items():
         if any(entry.name == label for entry in entries):
             raise ImpossibleSettingError(
@@ -197,44 +195,22 @@ def read_group(
             raise UnusableAnnotationsError(
                 f"{path} and {paths[0]} have other metrics: runs of {label} must be scored alike."
             )
-    entries = [Entry(label, label, tuple(column[key] for column in columns)) for key in columns[0]]
+    entries = [
+        Entry(label, label, tuple(column[key] for column in columns), tuple(paths))
+        for key in columns[0]
+    ]
     for entry in entries:
         _check_runs(entry, paths)
+        refuse_copied_runs(entry)
     return entries
 
 
 def _check_runs(entry: Entry, paths: Sequence[Path]) -> None:
-    seen: dict[bytes, Path] = {}
     for run, path in zip(entry.runs, paths, strict=True):
-        if Entry("", "", (run,)).conditions != entry.conditions:
+        own = Entry("", "", (run,), (path,)).conditions
+        if own != entry.conditions:
             raise UnusableAnnotationsError(
                 f"{path} and {paths[0]} differ in protocol, opponent or judge "
-                f"({'; '.join(Entry('', '', (run,)).conditions)} against "
+                f"({'; '.join(own)} against "
                 f"{'; '.join(entry.conditions)}): they are no runs of {entry.label}."
             )
-        values = b"".join(np.sort(m.values).tobytes() for m in run.metrics.values())
-        if run.benchmark == "alpaca_eval" and values in seen and len(set(values)) > 1:
-            raise _copy(seen[values], path)
-        seen[values] = path
-
-
-def refuse_copies(paths: Sequence[Path]) -> None:
-    """Refuse files of equal content.
-
-    Raises:
-        UnusableAnnotationsError: names the two.
-    """
-    seen: dict[bytes, Path] = {}
-    for path in paths:
-        if not path.is_file():
-            continue
-        content = hashlib.sha256(path.read_bytes()).digest()
-        if content in seen:
-            raise _copy(seen[content], path)
-        seen[content] = path
-
-
-def _copy(first: Path, second: Path) -> UnusableAnnotationsError:
-    return UnusableAnnotationsError(
-        f"{first} and {second} hold the same judgments: a copy is no second run, so name it once."
-    )

@@ -15,6 +15,7 @@ from nlhf_repro.reporting.scores.entries import (
     common_questions,
     matrix,
     strata_of,
+    unequal_questions,
 )
 from nlhf_repro.reporting.scores.records import records_to_csv, to_json
 from nlhf_repro.reporting.scores.verdict_table import verdict_record, verdict_table
@@ -24,8 +25,8 @@ from nlhf_repro.verbs.annotations import (
     read_group,
     read_scores,
     recognised,
-    refuse_copies,
 )
+from nlhf_repro.verbs.copies import refuse_copies
 from nlhf_repro.verbs.score import primary_metrics, rendered, shown_metrics
 from nlhf_repro.verbs.scoring_arguments import Benchmark, ScoreOptions, options_of, paths_of
 
@@ -59,7 +60,7 @@ def compare(known: argparse.Namespace) -> int:
         raise ImpossibleSettingError("--margin has a unit: choose metrics of one with --metric.")
     verdicts = family(found, margin)
     if known.format in ("csv", "json"):
-        records = [verdict_record(names, each) for each in verdicts]
+        records = [verdict_record(names, each, notes) for each in verdicts]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
         table = verdict_table(names, caption, verdicts, notes)
@@ -103,13 +104,15 @@ def _compare_files(
                 f"{names[0]} and {names[1]} have {len(questions)} questions of {metric} in "
                 "common: a comparison is paired by question."
             )
+        if refused := unequal_questions([one, other], metric):
+            raise UnusableAnnotationsError(f"{refused}.")
         if lost := all_questions([one, other], metric) - len(questions):
             notes.append(f"{metric}: {lost} questions that not all runs have were left out.")
         matrices = matrix(one, metric, questions), matrix(other, metric, questions)
         strata = strata_of(one, metric, questions)
         found.append(compared(metric, one.runs[0].metrics[metric].unit, *matrices, strata))
     for name, entries in zip(names, (first, second), strict=True):
-        said = dict.fromkeys(note for e in entries for run in e.runs for note in run.notes)
+        said = dict.fromkeys(note for entry in entries for note in entry.notes)
         notes += [f"{name}: {'; '.join(said)}."] if said else []
     return names, _caption(benchmark, pairs), found, notes
 
@@ -136,7 +139,7 @@ def _entries(
             f"{text} holds {len(names)} models ({', '.join(names[:5])}): nlhf score compares the "
             "models of a file."
         )
-    return [Entry(run.name, run.name, (run,)) for run in runs]
+    return [Entry(run.name, run.name, (run,), (paths[0],)) for run in runs]
 
 
 def _pairs(

@@ -104,6 +104,11 @@ def _check(known: argparse.Namespace) -> None:
         raise ImpossibleSettingError(f"--effect {known.effect:g}: give a positive difference.")
     if not 0 < known.power < 1:
         raise ImpossibleSettingError(f"--power {known.power:g}: give a probability such as 0.8.")
+    if known.power <= 0.05 / known.tests:
+        raise ImpossibleSettingError(
+            f"--power {known.power:g} is no more than the significance, {0.05 / known.tests:g}, "
+            "which a test reaches without any difference: give a probability such as 0.8."
+        )
 
 
 def _declared(known: argparse.Namespace) -> Design:
@@ -154,7 +159,8 @@ def _declared(known: argparse.Namespace) -> Design:
 def _piloted(known: argparse.Namespace) -> Design:
     from nlhf_repro.reporting.scores.entries import common_questions, matrix
     from nlhf_repro.uncertainty import components_from_pilot
-    from nlhf_repro.verbs.annotations import read_group, recognised, refuse_copies
+    from nlhf_repro.verbs.annotations import read_group, recognised
+    from nlhf_repro.verbs.copies import refuse_copies
     from nlhf_repro.verbs.score import primary_metrics
     from nlhf_repro.verbs.scoring_arguments import ScoreOptions, paths_of
 

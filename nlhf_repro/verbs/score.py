@@ -14,8 +14,13 @@ from nlhf_repro.reporting.latex import to_latex
 from nlhf_repro.reporting.markdown import to_markdown
 from nlhf_repro.reporting.scores.comparisons import Family, comparison_table, families
 from nlhf_repro.reporting.scores.diagnostics import diagnostics_table
-from nlhf_repro.reporting.scores.entries import Entry, Score, score_of
-from nlhf_repro.reporting.scores.leaderboard import score_table
+from nlhf_repro.reporting.scores.entries import Entry, Score, score_of, unequal_questions
+from nlhf_repro.reporting.scores.leaderboard import (
+    CHECKPOINT_NOTE,
+    EXTREME_NOTE,
+    is_extreme,
+    score_table,
+)
 from nlhf_repro.reporting.scores.records import records_to_csv, score_record, to_json
 from nlhf_repro.reporting.terminal import to_text
 from nlhf_repro.validation import suggestion
@@ -64,7 +69,10 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
         if metric in entry.metrics and (found := score_of(entry, metric)) is not None
     }
     if known.format in ("csv", "json"):
-        records = [score_record(entries[index], found) for (index, _), found in scores.items()]
+        records = [
+            score_record(entries[index], found, _record_notes(entries, found, compared))
+            for (index, _), found in scores.items()
+        ]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
         tables = _tables(known.benchmark, entries, scores, metrics, compared)
@@ -75,6 +83,17 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
     if known.figure is not None:
         _draw(known.figure, known.benchmark, entries, scores, (compared or metrics)[0])
     return 0
+
+
+def _record_notes(entries: Sequence[Entry], found: Score, compared: Sequence[str]) -> list[str]:
+    """What a table's reader is told of one score beside the entry's own notes."""
+    notes = [CHECKPOINT_NOTE] if found.level == "checkpoint" else []
+    notes += [EXTREME_NOTE] if is_extreme(found) else []
+    if found.metric in compared:
+        holders = [entry for entry in entries if found.metric in entry.metrics]
+        refused = unequal_questions(holders, found.metric)
+        notes += [f"Not compared: {refused}."] if refused else []
+    return notes
 
 
 def rendered(tables: Sequence[Table], form: str) -> str:

@@ -139,7 +139,8 @@ def _metric(
     counts = np.array([float(len(values)) for values in usable.values()])
     unit = _unit(key)
     values = weighted_ratio(totals, counts) * (100 if unit == "percent" else 1)
-    return MetricScores(name, unit, tuple(f"{task}:{each}" for each in usable), values)
+    alike = bool((counts == counts[0]).all())
+    return MetricScores(name, unit, tuple(f"{task}:{each}" for each in usable), values, alike)
 
 
 def _unit(key: str) -> Unit:
@@ -207,6 +208,7 @@ def _plain_mean(name: str, parts: Sequence[MetricScores]) -> MetricScores:
         unit=parts[0].unit,
         questions=tuple(question for part in parts for question in part.questions),
         values=np.concatenate([part.values for part in parts]),
+        is_plain_mean=all(part.is_plain_mean for part in parts),
         strata=tuple(labels),
     )
 
@@ -228,6 +230,7 @@ def _pooled_mean(name: str, parts: Sequence[MetricScores], sizes: Sequence[int])
         unit=parts[0].unit,
         questions=tuple(question for part in parts for question in part.questions),
         values=theta + np.concatenate(values),
+        is_plain_mean=False,
     )
 
 

@@ -63,7 +63,9 @@ def score(annotations: ModelAnnotations, reference: Reference | None = None) -> 
         opponent=annotations.baseline,
         judge=annotations.judge,
         metrics={
-            name: MetricScores(name, "percent", annotations.questions, array)
+            name: MetricScores(
+                name, "percent", annotations.questions, array, not name.startswith("lc_")
+            )
             for name, array in values.items()
         },
         diagnostics=annotations.diagnostics,

@@ -135,12 +135,14 @@ def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores
         weights = [[w if weighted else 1.0 for _, w in games] for games in used.values()]
         shares = [[share for share, _ in games] for games in used.values()]
         totals = np.array([np.dot(s, w) for s, w in zip(shares, weights, strict=True)])
+        sizes = np.array([sum(w) for w in weights])
         name = f"{metric}/{category}"
         metrics[name] = MetricScores(
             metric=name,
             unit="percent",
             questions=tuple(used),
-            values=100 * weighted_ratio(totals, np.array([sum(w) for w in weights])),
+            values=100 * weighted_ratio(totals, sizes),
+            is_plain_mean=bool((sizes == sizes[0]).all()),
         )
     return metrics
 

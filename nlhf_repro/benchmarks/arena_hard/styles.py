@@ -168,7 +168,7 @@ def _controlled(
     held = "style" if len(set(control)) == len(CONTROLS) else control[0]
     name = f"{held}_controlled_score/{pool[0].category}"
     return {
-        model: MetricScores(name, "percent", tuple(questions), 100 * z[:, k])
+        model: MetricScores(name, "percent", tuple(questions), 100 * z[:, k], is_plain_mean=False)
         for k, model in enumerate(models)
     }
 

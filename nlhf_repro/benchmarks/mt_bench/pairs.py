@@ -157,7 +157,7 @@ def _score(
         judge=group[0].judge,
         metrics={
             "win_rate": MetricScores(
-                "win_rate", "percent", tuple(both), np.array(list(both.values())), strata
+                "win_rate", "percent", tuple(both), np.array(list(both.values())), True, strata
             )
         },
         diagnostics=Diagnostics(

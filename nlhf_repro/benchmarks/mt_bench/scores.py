@@ -126,7 +126,9 @@ def _metrics(
                 f"No question of category {category!r} of {where} has two ratings: the categories "
                 "weigh the same, so the score would be of another benchmark."
             )
-        metrics[name] = MetricScores(name, "points", tuple(part), np.array(list(part.values())))
+        metrics[name] = MetricScores(
+            name, "points", tuple(part), np.array(list(part.values())), is_plain_mean=True
+        )
     return metrics
 
 
@@ -136,6 +138,7 @@ def _metric(name: str, by: Mapping[str, float], categories: Mapping[str, str]) -
         unit="points",
         questions=tuple(by),
         values=np.array(list(by.values())),
+        is_plain_mean=True,
         strata=tuple(categories[question] for question in by),
     )
 

@@ -17,6 +17,7 @@ from nlhf_repro.reporting.scores.entries import (
     common_questions,
     matrix,
     strata_of,
+    unequal_questions,
 )
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.uncertainty import Pairwise, pairwise
@@ -34,10 +35,14 @@ class Family:
     questions: int
     lost: int  # questions that not all members have
     pairwise: Pairwise | None
+    refused: str = ""  # why nothing is compared, where the members' questions differ
 
     def notes(self, entries: Sequence[Entry]) -> Iterator[str]:
         """What the ranks mean, the best and the groups."""
         if self.pairwise is None:
+            if self.refused:
+                yield f"Not compared: {self.refused}."
+                return
             holders = sum(self.metric in entry.metrics for entry in entries)
             if len(self.members) == 1 < holders:
                 label = entries[self.members[0]].label
@@ -124,6 +129,8 @@ def _family(
     chosen = [entries[index] for index in pool]
     questions = common_questions(chosen, metric)
     lost = all_questions(chosen, metric) - len(questions)
+    if refused := unequal_questions(chosen, metric):
+        return Family(metric, key, pool, len(questions), lost, None, refused)
     if len(pool) < 2 or len(questions) < 2:
         return Family(metric, key, pool, len(questions), lost, None)
     tables = [matrix(entry, metric, questions) for entry in chosen]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
 
 import numpy as np
 
-from nlhf_repro.interfaces import Array, MetricScores, ModelScores
+from nlhf_repro.interfaces import Array, MetricScores, ModelScores, UnusableAnnotationsError
 from nlhf_repro.reporting.cells import joined
 from nlhf_repro.uncertainty import Estimate, estimate, proportion
 from nlhf_repro.uncertainty.records import Level
@@ -20,12 +21,13 @@ NO_SPREAD = "every question has the same value: no interval"
 class Entry:
     """One line: the scores of every training run, in the order given, all of the same metrics.
 
-    `name` is the model's; `label` tells the line from the others.
+    `name` is the model's or the group's; `label` tells the line from the others.
     """
 
     label: str
     name: str
     runs: tuple[ModelScores, ...]
+    files: tuple[Path, ...]  # of every run
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -37,6 +39,14 @@ class Entry:
         """What two entries must have in common to be compared: protocol, opponent, judge."""
         first = self.runs[0]
         return first.version, first.opponent or "none", first.judge
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be printed beside the entry's numbers: the runs' own notes, each once."""
+        names = list(dict.fromkeys(run.name for run in self.runs))
+        several = [f"runs of {len(names)} model names ({', '.join(names)}), taken as one algorithm"]
+        own = (note for run in self.runs for note in run.notes)
+        return tuple(dict.fromkeys([*(several if len(names) > 1 else []), *own]))
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,38 @@ def all_questions(entries: Sequence[Entry], metric: str) -> int:
     return len(set().union(*(run.metrics[metric].questions for run in runs)))
 
 
+def unequal_questions(entries: Sequence[Entry], metric: str) -> str:
+    """Why the metric cannot be cut down to the questions that all runs have; empty where it can.
+
+    A metric that is no plain mean has values that depend on all questions of their file.
+    """
+    pairs = [pair for each in entries for pair in zip(each.runs, each.files, strict=True)]
+    first, path = pairs[0]
+    kept = set(first.metrics[metric].questions)
+    others = [file for run, file in pairs if set(run.metrics[metric].questions) != kept]
+    if not others or all(run.metrics[metric].is_plain_mean for run, _ in pairs):
+        return ""
+    return (
+        f"{metric} is no plain mean over questions, and {', '.join(map(str, others))} and {path} "
+        "have different questions: score files over the same questions"
+    )
+
+
 def matrix(entry: Entry, metric: str, questions: Sequence[str]) -> Array:
-    """The variance engine's Z [runs, questions]."""
+    """The variance engine's Z [runs, questions].
+
+    Raises:
+        UnusableAnnotationsError: the values depend on questions that are left out.
+    """
     rows = []
-    for run in entry.runs:
+    for run, path in zip(entry.runs, entry.files, strict=True):
         scores = run.metrics[metric]
+        if not scores.is_plain_mean and set(questions) != set(scores.questions):
+            raise UnusableAnnotationsError(
+                f"{metric} is no plain mean over questions, and {path} has "
+                f"{len(scores.questions)}, of which {len(questions)} are common to all files: "
+                "score files over the same questions."
+            )
         place = {question: index for index, question in enumerate(scores.questions)}
         rows.append(scores.values[[place[question] for question in questions]])
     return np.array(rows)

@@ -15,6 +15,7 @@ CHECKPOINT_NOTE = (
     f"{CHECKPOINT} checkpoint level: no training variance; one training run says nothing about "
     "another run of the algorithm."
 )
+EXTREME_NOTE = "Below 5 or above 95 %, where t intervals may cover less"
 Scores = Mapping[tuple[int, str], Score]  # by entry and metric
 
 
@@ -132,19 +133,23 @@ def _notes(
     extreme = [
         _named(entries, index, metric)
         for (index, metric), score in scores.items()
-        if score.unit == "percent" and not 5 <= score.estimate <= 95
+        if is_extreme(score)
     ]
     if extreme:
-        yield f"Below 5 or above 95 %, where t intervals may cover less: {'; '.join(extreme)}."
+        yield f"{EXTREME_NOTE}: {'; '.join(extreme)}."
     if mixed:
         for entry in entries:
             yield f"{entry.label}: {_conditions(entry)}"
     for entry in entries:
-        own = dict.fromkeys(note for run in entry.runs for note in run.notes)
-        if own:
-            yield f"{entry.label}: {'; '.join(own)}."
+        if entry.notes:
+            yield f"{entry.label}: {'; '.join(entry.notes)}."
     for family in families:
         yield from family.notes(entries)
+
+
+def is_extreme(score: Score) -> bool:
+    """Whether t intervals may cover less than they say."""
+    return score.unit == "percent" and not 5 <= score.estimate <= 95
 
 
 def _run_notes(entries: Sequence[Entry], scores: Scores) -> Iterator[str]:

@@ -14,9 +14,17 @@ from nlhf_repro.reporting.scores.entries import Entry, Score
 Record = Mapping[str, Any]
 
 
-def score_record(entry: Entry, score: Score) -> dict[str, Any]:
-    """Percentages as 0 to 100; None where not estimable. `unusable` counts over all runs."""
-    first = entry.runs[0]
+def score_record(entry: Entry, score: Score, more_notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Percentages as 0 to 100; None where not estimable.
+
+    `unusable`, `missing` and `duplicates` count over all runs; `position_flip_rate` is the runs'
+    mean; `missing` and `position_flip_rate` are None unless every run has them. `notes` are what
+    the tables print beside the entry, `more_notes` those that come from other entries.
+    """
+    first, found = entry.runs[0], [run.diagnostics for run in entry.runs]
+    missing = [one.missing for one in found if one.missing is not None]
+    flips = [one.position_flip_rate for one in found if one.position_flip_rate is not None]
+    notes = [*entry.notes, *([score.note] if score.note else []), *more_notes]
     return {
         "benchmark": first.benchmark,
         "name": entry.name,
@@ -34,6 +42,10 @@ def score_record(entry: Entry, score: Score) -> dict[str, Any]:
         "seeds": score.seeds,
         "level": score.level,
         "note": score.note,
+        "missing": sum(missing) if len(missing) == len(found) else None,
+        "duplicates": sum(one.duplicates for one in found),
+        "position_flip_rate": sum(flips) / len(flips) if len(flips) == len(found) else None,
+        "notes": notes,
     }
 
 
@@ -44,13 +56,17 @@ def to_json(records: Sequence[Record]) -> str:
 
 
 def records_to_csv(records: Sequence[Record]) -> str:
-    """One line a record; empty where a number is not estimable."""
+    """One line a record; empty where a number is not estimable; notes joined by semicolons."""
     stream = StringIO()
     writer = csv.DictWriter(stream, list(records[0]), lineterminator="\n")
     writer.writeheader()
     for record in records:
-        writer.writerow({key: _finite(value) for key, value in record.items()})
+        writer.writerow({key: _in_one_cell(value) for key, value in record.items()})
     return stream.getvalue()
+
+
+def _in_one_cell(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else _finite(value)
 
 
 def _finite(value: Any) -> Any:

@@ -43,7 +43,9 @@ def verdict_table(
     )
 
 
-def verdict_record(names: tuple[str, str], verdict: Verdict) -> dict[str, Any]:
+def verdict_record(
+    names: tuple[str, str], verdict: Verdict, notes: Sequence[str]
+) -> dict[str, Any]:
     """Differences in the metric's unit, those of ratios as logarithms; None: not estimable."""
     found, at_margin = verdict.found, verdict.equivalence
     return {
@@ -70,6 +72,8 @@ def verdict_record(names: tuple[str, str], verdict: Verdict) -> dict[str, Any]:
         "seeds_first": found.seeds[0],
         "seeds_second": found.seeds[1],
         "level": found.level,
+        "beyond_margin": verdict.beyond_margin,
+        "notes": [*([CHECKPOINT_NOTE] if found.level == "checkpoint" else []), *notes],
     }
 
 
@@ -92,7 +96,7 @@ def _cells(verdict: Verdict, adjusted: bool) -> tuple[Cell, ...]:
         Cell(text + mark, found.estimate, found.lower, found.upper, clusters=found.clusters),
         Cell(p_value_text(found.p_value) + mark, p_value=found.p_value),
         *([Cell(p_value_text(verdict.adjusted) + mark)] if adjusted else []),
-        Cell(verdict.words + mark),
+        Cell(_words(verdict) + mark),
         Cell("not estimable" if isnan(verdict.detectable) else detectable),
     )
 
@@ -129,11 +133,20 @@ def _margin(verdict: Verdict) -> str:
             f"{verdict.metric}: equivalent at any margin above {least} (declare --margin before "
             "you look)."
         )
+    size, beyond = _size(verdict, at_margin.margin), ""
+    if verdict.words == "different":
+        beyond = f", by more than {size}: {verdict.beyond_margin}"
     return (
-        f"{verdict.metric}: {verdict.words} at a margin of {_size(verdict, at_margin.margin)} (two "
+        f"{verdict.metric}: {_words(verdict)} at a margin of {size}{beyond} (two "
         f"one-sided tests, {p_value_text(at_margin.p_value)}; 90 % interval "
         f"{_interval(verdict, at_margin.lower, at_margin.upper)}, not adjusted)."
     )
+
+
+def _words(verdict: Verdict) -> str:
+    if verdict.words != "different":
+        return verdict.words
+    return f"different from {1 if verdict.unit == TIMES else 0}"
 
 
 def _interval(verdict: Verdict, lower: float, upper: float) -> str:

@@ -62,6 +62,14 @@ class Verdict:
             return self.equivalence.verdict
         return "different" if self.adjusted < SIGNIFICANCE else "not told apart"
 
+    @property
+    def beyond_margin(self) -> str | None:
+        """Whether the 95 % interval, not adjusted, lies beyond the margin; None without one."""
+        if self.equivalence is None:
+            return None
+        margin = self.equivalence.margin
+        return "shown" if self.found.lower > margin or self.found.upper < -margin else "open"
+
 
 def compared(
     metric: str, unit: str, first: Array, second: Array, strata: Sequence[str] | None
