@@ -73,7 +73,9 @@ def declared_rows(config: DictConfig, overrides: Sequence[str]) -> dict[str, lis
         return {label: [*values, *trial] for label, (_, values) in expanded.items()}
     winners = read_winners(config.tuning, search_folders(overrides))
     return {
-        label: [*values, *overrides_of_row(winners, label, base, plain[base]), *trial]
+        label: [*values, *trial]
+        if base in config.untuned
+        else [*values, *overrides_of_row(winners, label, base, plain[base]), *trial]
         for label, (base, values) in expanded.items()
     }
 
@@ -163,8 +165,10 @@ def _tuning(cell: Cell, seeds: Sequence[int]) -> Tuning | None:
     name = cell.config["tuning"]
     if name is None:
         return None
-    winners = read_winners(name, search_folders(cell.overrides))
     base, _ = grid_point(cell.config)
+    if base in cell.config["untuned"]:
+        return None
+    winners = read_winners(name, search_folders(cell.overrides))
     return tuning_of_row(winners, cell.row or "", base, cell.config, seeds)
 
 

@@ -60,6 +60,7 @@ class RunConfig:
     rows: dict[str, list[str]]
     grid: Grid | None
     tuning: str | None
+    untuned: list[str]
     search: dict[str, Any] | None
     trial: list[str]
     seeds: Seeds

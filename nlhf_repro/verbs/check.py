@@ -22,6 +22,7 @@ from nlhf_repro.conformance.laboratory import needs_scores
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError
 from nlhf_repro.pipeline.settings import offline_group
 from nlhf_repro.validation import load_target, suggestion
+from nlhf_repro.verbs.experiment import ELSEWHERE
 from nlhf_repro.verbs.reproduce import reproduce
 from nlhf_repro.verbs.sweep import quoted
 
@@ -133,6 +134,8 @@ def compare(
         composed = [*search_path_override(config_dir), "experiment=tabular/check", *others]
         budget = compose_config(composed).budget.comparisons
         row += [x for x in of_a_data_set(algorithm, budget) if override_key(x) not in given]
+        if all(override_key(x).partition(".")[0] in ELSEWHERE for x in others):
+            others = [*others, "tuning=check", f"untuned=[{subject.name}]"]
         added = f"+rows.{subject.name}=[{','.join(quoted(x) for x in row)}]"
         return reproduce("check", [added, *others], config_dir, jobs)
     except ImpossibleSettingError as error:
