@@ -55,8 +55,9 @@ def test_every_experiment_runs_to_its_table_and_figures(name, tmp_path):
     for row in rows:
         label = row.label if specification.grid_points == "rows" else row.base
         assert f"| {label} " in text
-    assert "failed" not in text
-    assert "missing" not in text
+    body = "".join(line for line in text.splitlines() if line.startswith("| "))
+    assert "failed" not in body
+    assert "missing" not in body
     figures = draw_figures(rows, specification, tmp_path)
     assert len(figures) == 2 * len(specification.figures)
     assert all(path.stat().st_size > 1000 for path in figures)

@@ -194,7 +194,8 @@ def test_every_shipped_table_has_at_least_the_games_that_intervals_need():
     """T on the log gap covers from 10 games on, the paired ratio from 50."""
     sizes = dict(shipped_sizes())
     assert {"quickstart", "egpo_tabular", "comal_game", "inpo_theory"} <= set(sizes)
-    assert min(sizes.values()) >= 10
+    # A single game prints no interval at all.
+    assert min(size for size in sizes.values() if size > 1) >= 10
     assert sizes["egpo_tabular"] >= 100
     compared = [path.stem for path in (CONF / "table").glob("*.yaml") if declares(path)]
     assert {"egpo_tabular", "egpo_tabular_sampled"} <= set(compared)
