@@ -55,12 +55,15 @@ def require_opponents(name: str, opponents: int) -> None:
         )
 
 
-def require_unregularized(name: str, regularization: float) -> None:
-    """Raise ImpossibleSettingError where algorithm `name`, of the original game, gets a KL term."""
+def require_unregularized(name: str, regularization: float, instead: str = "inpo") -> None:
+    """Raise ImpossibleSettingError where algorithm `name`, of the original game, gets a KL term.
+
+    `instead` is the algorithm of the regularized game that the message points to.
+    """
     if regularization != 0:
         raise ImpossibleSettingError(
             f"algorithm.regularization = {regularization} has no meaning for {name}, which plays "
-            "the unregularized game: leave it at 0 or use algorithm=inpo."
+            f"the unregularized game: leave it at 0 or use algorithm={instead}."
         )
 
 

@@ -83,6 +83,15 @@ def check_step(name: str, step_size: StepSize, regularization: float) -> None:
         )
 
 
+def check_mixture_weight(name: str, mixture_weight: float) -> None:
+    """Raise ImpossibleSettingError where the reference's share of a mixture of `name` is none."""
+    if not 0 <= mixture_weight <= 1:
+        raise ImpossibleSettingError(
+            f"algorithm.mixture_weight = {mixture_weight} of {name} is outside [0, 1]: set it "
+            "inside."
+        )
+
+
 def require_regularization(name: str, regularization: float, why: str) -> None:
     """Raise ImpossibleSettingError where algorithm `name` divides by a regularization of 0."""
     if regularization <= 0:

@@ -108,7 +108,8 @@ def test_a_wrong_part_fails_with_its_sentence_and_is_not_compared(tmp_path: Path
     status, output, _ = nlhf(tmp_path, "check", "mine", "--config-dir", "conf")
     assert status == 1
     assert "  the declared fixed point is fixed: FAILED: the declared fixed point, regul" in output
-    assert output.endswith("2 checks failed.\n")
+    assert output.endswith("3 checks failed.\n")
+    assert output.count(": FAILED: ") == 3
     assert not (tmp_path / "outputs").exists()
 
 

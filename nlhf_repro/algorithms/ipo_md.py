@@ -12,7 +12,6 @@ from nlhf_repro.interfaces import (
     Fit,
     FixedPoint,
     Game,
-    ImpossibleSettingError,
     Phase,
     Responder,
     Tie,
@@ -20,6 +19,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.losses import SquaredPair
 from nlhf_repro.phases import uniform_pair_learning_rate
 from nlhf_repro.updates import (
+    check_mixture_weight,
     check_step,
     geometric_mixture,
     reference_state,
@@ -59,11 +59,7 @@ class IPOMD:
     def __post_init__(self) -> None:
         check_step("IPO-MD", self.step_size, self.regularization)
         require_regularization("IPO-MD", self.regularization, "its loss divides by it")
-        if not 0 <= self.mixture_weight <= 1:
-            raise ImpossibleSettingError(
-                f"algorithm.mixture_weight = {self.mixture_weight} of IPO-MD is outside [0, 1]: "
-                "set it inside."
-            )
+        check_mixture_weight("IPO-MD", self.mixture_weight)
 
     @property
     def fixed_point(self) -> FixedPoint:

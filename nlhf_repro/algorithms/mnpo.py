@@ -21,6 +21,7 @@ from nlhf_repro.interfaces import (
     Tie,
 )
 from nlhf_repro.losses import SquaredPair
+from nlhf_repro.phases import require_unregularized
 from nlhf_repro.updates import check_step, softmax, win_rates
 
 
@@ -73,11 +74,7 @@ class MNPO:
                 f"algorithm.start_spread = {self.start_spread} of MNPO must be finite and at least "
                 "0, where 0 starts every player at the reference: set it so."
             )
-        if self.regularization != 0:
-            raise ImpossibleSettingError(
-                f"algorithm.regularization = {self.regularization} has no meaning for MNPO, whose "
-                "Eq. 10 has no KL term: leave it at 0 or use algorithm=td_mnpo."
-            )
+        require_unregularized("MNPO", self.regularization, instead="td_mnpo")
 
     @property
     def fixed_point(self) -> FixedPoint:

@@ -10,7 +10,6 @@ from nlhf_repro.interfaces import (
     ExactState,
     FixedPoint,
     Game,
-    ImpossibleSettingError,
     Phase,
     Responder,
     Tie,
@@ -18,6 +17,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.phases import require_opponents, uniform_pair_learning_rate, uniform_pair_step
 from nlhf_repro.updates import (
     StepSize,
+    check_mixture_weight,
     check_step,
     effective_step,
     geometric_mixture,
@@ -61,11 +61,8 @@ class NashMD:
         check_step("Nash-MD", self.step_size, self.regularization)
         require_regularization("Nash-MD", self.regularization, "its loss divides by it")
         require_opponents("Nash-MD", self.opponents)
-        if self.mixture_weight is not None and not 0 <= self.mixture_weight <= 1:
-            raise ImpossibleSettingError(
-                f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD is outside [0, 1]: "
-                "set it inside, or to null for step_size * regularization."
-            )
+        if self.mixture_weight is not None:
+            check_mixture_weight("Nash-MD", self.mixture_weight)
 
     @property
     def fixed_point(self) -> FixedPoint:

@@ -12,7 +12,6 @@ from nlhf_repro.interfaces import (
     Fit,
     FixedPoint,
     Game,
-    ImpossibleSettingError,
     Phase,
     Responder,
     Tie,
@@ -20,6 +19,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.losses import PolicyGradient
 from nlhf_repro.phases import require_opponents
 from nlhf_repro.updates import (
+    check_mixture_weight,
     check_step,
     geometric_mixture,
     policy_gradient_step,
@@ -59,11 +59,7 @@ class NashMDPG:
     def __post_init__(self) -> None:
         check_step("Nash-MD-PG", self.step_size, self.regularization)
         require_opponents("Nash-MD-PG", self.opponents)
-        if not 0 <= self.mixture_weight <= 1:
-            raise ImpossibleSettingError(
-                f"algorithm.mixture_weight = {self.mixture_weight} of Nash-MD-PG is outside "
-                "[0, 1]: set it inside."
-            )
+        check_mixture_weight("Nash-MD-PG", self.mixture_weight)
 
     @property
     def fixed_point(self) -> FixedPoint:

@@ -12,12 +12,12 @@ from nlhf_repro.interfaces import (
     Fit,
     FixedPoint,
     Game,
-    ImpossibleSettingError,
     Phase,
     Responder,
     Tie,
 )
 from nlhf_repro.losses import SquaredPair
+from nlhf_repro.phases import require_unregularized
 from nlhf_repro.updates import check_step, softmax, win_rates
 
 
@@ -51,11 +51,7 @@ class ONPO:
 
     def __post_init__(self) -> None:
         check_step("ONPO", self.step_size, 0.0)
-        if self.regularization != 0:
-            raise ImpossibleSettingError(
-                f"algorithm.regularization = {self.regularization} has no meaning for ONPO, which "
-                "plays the unregularized game: leave it at 0 or use algorithm=egpo."
-            )
+        require_unregularized("ONPO", self.regularization, instead="egpo")
 
     @property
     def fixed_point(self) -> FixedPoint:

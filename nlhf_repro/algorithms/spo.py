@@ -18,6 +18,7 @@ from nlhf_repro.interfaces import (
     Tie,
 )
 from nlhf_repro.losses import PolicyGradient
+from nlhf_repro.phases import require_unregularized
 from nlhf_repro.updates import check_step, policy_gradient_step, reference_state, win_rates
 
 
@@ -54,11 +55,7 @@ class SPO:
                 f"algorithm.responses = {self.responses} of SPO must be at least 2: a response is "
                 "compared with the others of its group, so raise it."
             )
-        if self.regularization != 0:
-            raise ImpossibleSettingError(
-                f"algorithm.regularization = {self.regularization} has no meaning for SPO, which "
-                "plays the unregularized game: leave it at 0 or use algorithm=self_play."
-            )
+        require_unregularized("SPO", self.regularization, instead="self_play")
 
     @property
     def fixed_point(self) -> FixedPoint:

@@ -22,6 +22,7 @@ from nlhf_repro.interfaces import (
     Tie,
 )
 from nlhf_repro.losses import SquaredPoint
+from nlhf_repro.phases import require_unregularized
 from nlhf_repro.updates import mirror_step, reference_state, softmax, win_rates
 
 
@@ -69,11 +70,7 @@ class SPPO:
             raise ImpossibleSettingError(
                 f"algorithm.responses = {self.responses} of SPPO must be at least 1: raise it."
             )
-        if self.regularization != 0:
-            raise ImpossibleSettingError(
-                f"algorithm.regularization = {self.regularization} has no meaning for SPPO, which "
-                "plays the unregularized game: leave it at 0 or use algorithm=inpo."
-            )
+        require_unregularized("SPPO", self.regularization)
 
     @property
     def fixed_point(self) -> FixedPoint:
