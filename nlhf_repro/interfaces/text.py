@@ -77,7 +77,7 @@ class TextOracle(Protocol):
 
 @runtime_checkable
 class FeatureOracle(TextOracle, Protocol):
-    """A text oracle that reads a response through a few features, so that its best response is known.
+    """A text oracle that reads a few features of a response, so that its best response is known.
 
     A responder type is a combination of features that some response to every prompt has.
     """
