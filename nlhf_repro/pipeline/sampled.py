@@ -22,11 +22,17 @@ from nlhf_repro.interfaces import (
     Phase,
     PreferenceOracle,
     Snapshot,
+    TrainablePolicy,
     TrainingSettings,
 )
 from nlhf_repro.models.tabular import TabularPolicy
 from nlhf_repro.oracles.matrix import MatrixOracle
-from nlhf_repro.pipeline.collection import Collector, EnumeratingCollector, SamplingCollector
+from nlhf_repro.pipeline.collection import (
+    Collector,
+    EnumeratingCollector,
+    ProblemPrompts,
+    SamplingCollector,
+)
 from nlhf_repro.pipeline.comparisons import PreferenceData
 from nlhf_repro.pipeline.fitting import Trainer, objective
 from nlhf_repro.seeds import Generators
@@ -58,7 +64,13 @@ def sampled_run(
         for wrapper in wrappers:
             oracle = wrapper.wrap(oracle)
         collector = SamplingCollector(
-            policy, oracle, settings.groups_per_iteration, comparisons_budget, generators, ledger
+            policy,
+            oracle,
+            ProblemPrompts(game.games),
+            settings.groups_per_iteration,
+            comparisons_budget,
+            generators,
+            ledger,
         )
     trainer = Trainer(
         policy, settings.optimizer, settings.minibatch_size, generators("minibatches")
@@ -73,14 +85,14 @@ class SampledRun:
     def __init__(
         self,
         algorithm: Algorithm,
-        policy: TabularPolicy,
+        policy: TrainablePolicy,
         collector: Collector,
         trainer: Trainer,
         learning_rate: float | None,
         actions: int,
     ) -> None:
         self.algorithm = algorithm
-        self.tabular_policy = policy
+        self.trainable = policy
         self.collector = collector
         self.trainer = trainer
         self.learning_rate = learning_rate
@@ -89,6 +101,12 @@ class SampledRun:
         start = trainer.snapshot()
         self.slots = defaultdict(lambda: start, {"reference": start, "current": start})
         self.data: dict[str, PreferenceData] = {}
+
+    @property
+    def tabular_policy(self) -> TabularPolicy:
+        """The policy of a run on games."""
+        assert isinstance(self.trainable, TabularPolicy)
+        return self.trainable
 
     def advance(self) -> bool:
         """One iteration; False, and nothing is asked, where the budget does not pay for it."""
@@ -111,12 +129,13 @@ class SampledRun:
 
     def _fit(self, phase: Fit) -> Snapshot:
         data = self.data[phase.data]
-        prompts = self.collector.prompts(data.weight.shape[1])
-        loss = objective(self.tabular_policy, phase, data, self.slots, prompts)
+        prompts = self.collector.prompts(data)
+        scaled = self.trainer.recipe.unit_scale
+        loss = objective(self.trainable, phase, data, self.slots, prompts, scaled)
         rate = self.learning_rate
         if rate is None:
             rate = self.algorithm.learning_rate(self.actions, self.updates) or 0.0
-        return self.trainer.fit(phase, self.slots[phase.start], loss, rate)
+        return self.trainer.fit(phase, self.slots[phase.start], loss, rate, self.updates)
 
     def _moved(self, phase: Advance) -> Snapshot:
         """The source, or the average of the target's and the source's weights."""
