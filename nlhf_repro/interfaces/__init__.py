@@ -14,6 +14,7 @@ from nlhf_repro.interfaces.games import (
     Tie,
     TieKind,
 )
+from nlhf_repro.interfaces.language import FineTuning, LanguageSettings
 from nlhf_repro.interfaces.phases import (
     Advance,
     Collect,
@@ -71,12 +72,14 @@ __all__ = [
     "Diagnostics",
     "ExactState",
     "FeatureOracle",
+    "FineTuning",
     "Fit",
     "FixedPoint",
     "Game",
     "GameFamily",
     "ImpossibleSettingError",
     "LabelKind",
+    "LanguageSettings",
     "LearnedOracleWrapper",
     "Ledger",
     "Message",

@@ -63,7 +63,7 @@ class Trajectory:
     updates: Array  # [points]
     comparisons: Array  # [points], per problem
     preference_evaluations: Array  # [points], per problem
-    last: Array  # [points, games, actions], normalized log-probabilities
+    last: Array  # [points, games, actions], normalized log-probabilities; empty for checkpoints
     average: Array | None  # [points, games, actions], normalized log-probabilities
     ledger: Ledger
 

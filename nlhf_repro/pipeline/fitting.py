@@ -169,7 +169,6 @@ class Trainer:
         self.recipe = recipe
         self.observe = observe
         self.gradient_steps = 0
-        self._live: Snapshot | None = None
         self._parameters = list(policy.parameters())
         decay = recipe.weight_decay
         self.optimizer: torch.optim.Optimizer = (
@@ -178,17 +177,29 @@ class Trainer:
             else torch.optim.AdamW(self._parameters, weight_decay=decay)
         )
         self._fresh = deepcopy(self.optimizer.state_dict())
+        self.live = self.snapshot()
 
     def snapshot(self) -> Snapshot:
         """The present weights with the optimizer's state."""
-        self._live = self.policy.snapshot(self.optimizer.state_dict())
-        return self._live
+        self.live = self.policy.snapshot(self.optimizer.state_dict())
+        return self.live
+
+    def rename(self, kept: Snapshot) -> Snapshot:
+        """Take `kept`, a copy of the present weights and state, as the present snapshot."""
+        self.live = kept
+        return kept
+
+    def resume(self, live: Snapshot) -> None:
+        """Take up training where another trainer's present snapshot was."""
+        self.policy.load(live)
+        self._restore(live.optimizer_state)
+        self.live = live
 
     def fit(
         self, phase: Fit, start: Snapshot, loss: Objective, learning_rate: float, update: int = 0
     ) -> Snapshot:
         """Train from `start` as far as the phase says, in the run's update of this number."""
-        if start is not self._live:
+        if start is not self.live:
             self.policy.load(start)
             self._restore(start.optimizer_state)
         if phase.optimizer == "fresh":

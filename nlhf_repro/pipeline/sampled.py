@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -36,6 +36,8 @@ from nlhf_repro.pipeline.collection import (
 from nlhf_repro.pipeline.comparisons import PreferenceData
 from nlhf_repro.pipeline.fitting import Trainer, objective
 from nlhf_repro.seeds import Generators
+
+Observer = Callable[[Phase, PreferenceData, Mapping[str, Snapshot]], None]
 
 
 def sampled_run(
@@ -90,7 +92,10 @@ class SampledRun:
         trainer: Trainer,
         learning_rate: float | None,
         actions: int,
+        observe: Observer | None = None,
+        keep: Callable[[Snapshot], Snapshot] | None = None,
     ) -> None:
+        """`observe` is told of everything collected; `keep` says where fitted policies are kept."""
         self.algorithm = algorithm
         self.trainable = policy
         self.collector = collector
@@ -98,9 +103,22 @@ class SampledRun:
         self.learning_rate = learning_rate
         self.actions = actions
         self.updates = 0
-        start = trainer.snapshot()
-        self.slots = defaultdict(lambda: start, {"reference": start, "current": start})
+        self.start = trainer.live
+        self.slots = self._named({})
         self.data: dict[str, PreferenceData] = {}
+        self._observe = observe
+        self._keep = keep
+
+    def _named(self, slots: Mapping[str, Snapshot]) -> defaultdict[str, Snapshot]:
+        """The policies of these names; every other name starts at the reference."""
+        start = self.start
+        return defaultdict(lambda: start, {"reference": start, "current": start, **slots})
+
+    def continue_from(self, start: Snapshot, slots: Mapping[str, Snapshot], live: Snapshot) -> None:
+        """Take the named policies of another run of the same kind, `live` under training."""
+        self.start = start
+        self.slots = self._named(slots)
+        self.trainer.resume(live)
 
     @property
     def tabular_policy(self) -> TabularPolicy:
@@ -122,6 +140,8 @@ class SampledRun:
         """One phase."""
         if isinstance(phase, Collect):
             self.data[phase.into] = self.collector.collect(phase, self.slots)
+            if self._observe is not None:
+                self._observe(phase, self.data[phase.into], self.slots)
         elif isinstance(phase, Fit):
             self.slots[phase.produces] = self._fit(phase)
         else:
@@ -135,7 +155,8 @@ class SampledRun:
         rate = self.learning_rate
         if rate is None:
             rate = self.algorithm.learning_rate(self.actions, self.updates) or 0.0
-        return self.trainer.fit(phase, self.slots[phase.start], loss, rate, self.updates)
+        fitted = self.trainer.fit(phase, self.slots[phase.start], loss, rate, self.updates)
+        return fitted if self._keep is None else self.trainer.rename(self._keep(fitted))
 
     def _moved(self, phase: Advance) -> Snapshot:
         """The source, or the average of the target's and the source's weights."""
@@ -151,7 +172,12 @@ class SampledRun:
 
     def count(self) -> Ledger:
         """The cost so far."""
-        return replace(self.collector.ledger, gradient_steps=self.trainer.gradient_steps)
+        return replace(
+            self.collector.ledger,
+            gradient_steps=self.trainer.gradient_steps,
+            sampled_tokens=self.trainable.sampled_tokens,
+            trained_tokens=self.trainable.trained_tokens,
+        )
 
     def policy(self) -> Array:
         """Present probabilities, [games, actions]."""
