@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple, final, get_args
 import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, Prompt
-from nlhf_repro.oracles.references import refuse_unless_positive
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.summaries import (
     FEATURES,
@@ -35,6 +34,14 @@ INVENTION = np.array([1.0, 0.8, 1.6])  # its cost; that of a repetition is half
 STYLES = np.array([[1.0, 0.0, -1.0], [-1.0, 1.0, 0.0], [0.0, -1.0, 1.0]])  # formal, casual, vivid
 PURITY, OPENER = 1.5, 1.0
 
+_RANGES = {
+    "cycle_strength": (0, 1e6),
+    "quality_weight": (0, 1e6),
+    "noise": (1e-6, 1e6),
+    "length_bias": (-1e6, 1e6),
+    "world_spread": (0, 3),
+    "words_read": (1, 64),
+}
 _KEPT_READINGS = 200_000  # then all are forgotten
 
 
@@ -70,18 +77,11 @@ class AnnotatorGroups:
     words_read: int
 
     def __post_init__(self) -> None:
-        for key in ("quality_weight", "noise"):
-            refuse_unless_positive(key, getattr(self, key))
-        for key in ("cycle_strength", "world_spread"):
-            if not 0 <= getattr(self, key) < np.inf:
+        for key, (low, high) in _RANGES.items():
+            if not low <= getattr(self, key) <= high:
                 raise ImpossibleSettingError(
-                    f"oracle.{key} = {getattr(self, key)} must be finite and at least 0."
+                    f"oracle.{key} = {getattr(self, key)} must be from {low:g} to {high:g}."
                 )
-        if not np.isfinite(self.length_bias):
-            raise ImpossibleSettingError(
-                f"oracle.length_bias = {self.length_bias} must be finite: it is added to what a "
-                "word is worth."
-            )
         weights = list(self.group_weights)
         if len(weights) != len(STYLES) or not min(weights) >= 0 or abs(sum(weights) - 1) > 1e-9:
             raise ImpossibleSettingError(
@@ -92,10 +92,6 @@ class AnnotatorGroups:
             raise ImpossibleSettingError(
                 f"oracle.orientation = {self.orientation} is unknown: "
                 f"choose from {', '.join(get_args(Orientation))}."
-            )
-        if self.words_read < 1:
-            raise ImpossibleSettingError(
-                f"oracle.words_read = {self.words_read} reads nothing: give at least 1."
             )
 
     def oracle(self, world: int) -> AnnotatorOracle:

@@ -20,18 +20,20 @@ from nlhf_repro.summaries import (
     Style,
 )
 
-LEAST_FACTS = 2
+_LEAST_FACTS = 2  # and one more where there is no opener, so that no summary is below 4 words
 
 
 class Flaws(NamedTuple):
     """How often a demonstration is imperfect, as probabilities in [0, 1].
 
-    drop: of a fact, to be left out, though two facts stay. invention: of a fact that stays, to be
-    replaced by another word of its slot. wrong_marker: of an opener, connective or closer, to be
-    of another style. repetition: of a summary, to name one fact again at its end.
+    drop: of a fact, to be left out, though two facts stay. no_opener: of a summary, to begin with
+    its facts, of which three stay. invention: of a fact that stays, to be replaced by another word
+    of its slot. wrong_marker: of an opener, connective or closer, to be of another style.
+    repetition: of a summary, to name one fact again at its end.
     """
 
     drop: float
+    no_opener: float
     invention: float
     wrong_marker: float
     repetition: float
@@ -41,25 +43,26 @@ def write_demonstration(
     facts: Facts, style_mix: Array, flaws: Flaws, stream: np.random.Generator
 ) -> str:
     """A summary of 4 to 14 words: opener, facts in order, a connective and a closer among them."""
-    style = STYLES[stream.choice(len(STYLES), p=style_mix)]
-    kept = _kept(flaws.drop, stream)
+    style = STYLES[int(np.searchsorted(np.cumsum(style_mix)[:-1], stream.random(), side="right"))]
+    opened = stream.random() >= flaws.no_opener
+    kept = _kept(flaws.drop, _LEAST_FACTS + (not opened), stream)
     named = {slot: fact for slot, fact, stays in zip(SLOTS, facts, kept, strict=True) if stays}
     for slot, fact in named.items():
         if stream.random() < flaws.invention:
             named[slot] = draw_other(stream, slot, fact)
-    words = list(choose(stream, OPENERS[_style(style, flaws, stream)]))
+    words = list(choose(stream, OPENERS[_style(style, flaws, stream)])) if opened else []
     for slot, fact in named.items():
         words += [*_before(slot, style, flaws, stream), fact]
     if stream.random() < flaws.repetition:
-        words.append(list(named.values())[stream.integers(len(named))])
+        words.append(choose(stream, list(named.values())))
     return " ".join(words)
 
 
-def _kept(drop: float, stream: np.random.Generator) -> NDArray[np.bool_]:
-    """Which facts stay: independently, but for the two hardest to drop, which always do."""
+def _kept(drop: float, least: int, stream: np.random.Generator) -> NDArray[np.bool_]:
+    """Which facts stay: independently, but for those hardest to drop, which always do."""
     chances = stream.random(len(SLOTS))
     kept = chances >= drop
-    kept[np.argsort(chances)[-LEAST_FACTS:]] = True
+    kept[np.argsort(chances)[-least:]] = True
     return kept
 
 
@@ -68,7 +71,7 @@ def _before(slot: str, style: Style, flaws: Flaws, stream: np.random.Generator) 
     if slot == "who":
         return ["my"] if stream.random() < 0.5 else []
     if slot == "object":
-        return [("the", "a", choose(stream, ADJECTIVES))[stream.integers(3)]]
+        return [choose(stream, ("the", "a", choose(stream, ADJECTIVES)))]
     if slot == "place":
         return ["at"]
     if slot == "reason":

@@ -44,34 +44,36 @@ DISTRACTORS = (
 _MOST_DISTRACTORS = 2
 
 
+def choose(stream: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, uniformly, from one uniform draw in [0, 1)."""
+    return options[int(stream.random() * len(options))]
+
+
 def draw_facts(stream: np.random.Generator) -> Facts:
     """A uniform word for every slot."""
-    drawn = stream.integers([len(FACTS[slot]) for slot in SLOTS])
-    return tuple(FACTS[slot][i] for slot, i in zip(SLOTS, drawn, strict=True))
+    return tuple(choose(stream, words) for words in FACTS.values())
 
 
 def draw_other(stream: np.random.Generator, slot: str, fact: str) -> str:
     """A uniform word of the slot that is not the fact."""
-    others = [word for word in FACTS[slot] if word != fact]
-    return choose(stream, others)
-
-
-def choose(stream: np.random.Generator, options: Sequence[T]) -> T:
-    """One of the options, uniformly."""
-    return options[int(stream.integers(len(options)))]
+    words = FACTS[slot]
+    further = 1 + int(stream.random() * (len(words) - 1))
+    return words[(words.index(fact) + further) % len(words)]
 
 
 def write_post(facts: Facts, topic: Topic, stream: np.random.Generator) -> str:
     """A post of 17 to 32 words, in one line: the topic, the facts, up to two distractors."""
     own = dict(zip(SLOTS, facts, strict=True))
     beginning = choose(stream, BEGINNINGS).format(topic=choose(stream, TOPICS[topic]))
-    told = [_filled(stream, choose(stream, SENTENCES), own)]
-    told += [_filled(stream, choose(stream, clauses), own) for clauses in (REASONS, OUTCOMES)]
+    told = [
+        _filled(stream, choose(stream, clauses), own) for clauses in (SENTENCES, REASONS, OUTCOMES)
+    ]
     others = {slot: draw_other(stream, slot, fact) for slot, fact in own.items()}
-    chosen = stream.choice(len(DISTRACTORS), stream.integers(_MOST_DISTRACTORS + 1), replace=False)
-    for number in chosen:
-        place = int(stream.integers(1, len(told) + 1))
-        told.insert(place, _filled(stream, DISTRACTORS[number], others))
+    left = list(DISTRACTORS)
+    for _ in range(choose(stream, range(_MOST_DISTRACTORS + 1))):
+        distractor = choose(stream, left)
+        left.remove(distractor)
+        told.insert(choose(stream, range(1, len(told) + 1)), _filled(stream, distractor, others))
     return " ".join([beginning, *told])
 
 

@@ -18,7 +18,7 @@ from nlhf_repro.interfaces import (
     Split,
 )
 from nlhf_repro.prompts.demonstrations import Flaws, write_demonstration
-from nlhf_repro.prompts.grammar import draw_facts, write_post
+from nlhf_repro.prompts.grammar import choose, draw_facts, write_post
 from nlhf_repro.seeds import generator_for, seed_for
 from nlhf_repro.summaries import FACTS, STYLES, TOPICS, VOCABULARY, Facts, facts_of
 
@@ -37,8 +37,9 @@ class Posts:
     Demonstrations go through the training prompts in order, again and again. They are summaries of
     4 to 14 words, in styles drawn from `style_mix` (formal, casual, vivid), whose entries a world
     multiplies by exp(style_spread N(0, 1)) and normalizes again. A fact is left out with
-    probability `drop_rate` and else replaced by another word with `invention_rate`; a marker is of
-    another style with `wrong_marker_rate`; a fact is named again with `repetition_rate`.
+    probability `drop_rate` and else replaced by another word with `invention_rate`; an opener is
+    missing with `no_opener_rate`; a marker is of another style with `wrong_marker_rate`; a fact is
+    named again with `repetition_rate`.
     """
 
     training: int
@@ -47,6 +48,7 @@ class Posts:
     evaluation: int
     demonstration_count: int
     drop_rate: float
+    no_opener_rate: float
     invention_rate: float
     wrong_marker_rate: float
     repetition_rate: float
@@ -59,11 +61,12 @@ class Posts:
                 raise ImpossibleSettingError(
                     f"prompts.{split} = {getattr(self, split)} must be from 1 to {_MOST_PROMPTS}."
                 )
-        if self.demonstration_count < 0:
+        if not 0 <= self.demonstration_count <= _MOST_PROMPTS:
             raise ImpossibleSettingError(
-                f"prompts.demonstration_count = {self.demonstration_count} must be at least 0."
+                f"prompts.demonstration_count = {self.demonstration_count} must be from 0 to "
+                f"{_MOST_PROMPTS}."
             )
-        for key in ("drop_rate", "invention_rate", "wrong_marker_rate", "repetition_rate"):
+        for key in self._rates():
             if not 0 <= getattr(self, key) <= 1:
                 raise ImpossibleSettingError(
                     f"prompts.{key} = {getattr(self, key)} must be a probability, from 0 to 1."
@@ -74,9 +77,10 @@ class Posts:
                 f"prompts.style_mix = {mix} must be {len(STYLES)} shares, of {', '.join(STYLES)}, "
                 "that are at least 0 and sum to 1."
             )
-        if not 0 <= self.style_spread < np.inf:
+        if not 0 <= self.style_spread <= 3:
             raise ImpossibleSettingError(
-                f"prompts.style_spread = {self.style_spread} must be finite and at least 0."
+                f"prompts.style_spread = {self.style_spread} must be from 0 to 3: a world "
+                "multiplies a style's share by exp(style_spread N(0, 1))."
             )
 
     def prompts(self, split: Split, world: int) -> tuple[Prompt, ...]:
@@ -96,9 +100,7 @@ class Posts:
         posts = self.prompts("training", world)
         stream = generator_for("prompts", "posts", world, "demonstrations")
         mix = self.mix(world)
-        flaws = Flaws(
-            self.drop_rate, self.invention_rate, self.wrong_marker_rate, self.repetition_rate
-        )
+        flaws = Flaws(*(getattr(self, key) for key in self._rates()))
         chosen = (posts[number % len(posts)] for number in range(self.demonstration_count))
         return tuple(
             Demonstration(post, write_demonstration(facts_of(post), mix, flaws, stream))
@@ -108,6 +110,10 @@ class Posts:
     def vocabulary(self) -> tuple[str, ...]:
         """Every word of posts and summaries, once."""
         return VOCABULARY
+
+    @staticmethod
+    def _rates() -> tuple[str, ...]:
+        return tuple(f"{flaw}_rate" for flaw in Flaws._fields)
 
     def mix(self, world: int) -> Array:
         """The demonstrations' shares of formal, casual and vivid in this world, [3]."""
@@ -126,7 +132,7 @@ def _posts(split: Split, world: int) -> Iterator[Prompt]:
         facts = draw_facts(stream)
         if facts in met or SPLITS[seed_for("prompts", "posts", *facts) % len(SPLITS)] != split:
             continue
-        topic = topics[stream.integers(len(topics))]
+        topic = choose(stream, topics)
         text = write_post(facts, topic, stream)
         identifier = f"posts/{world}/{split}/{len(met)}"
         met.add(facts)
