@@ -85,7 +85,7 @@ class _Matrix(Changed):
 
 class _Fragile(Changed):
     def changed(self, prompts, first, second, answers):
-        return answers / np.array([bool(text.strip()) for text in first])
+        return np.where([bool(text.strip()) for text in first], answers, np.nan)
 
 
 class _Mixing(Changed):
