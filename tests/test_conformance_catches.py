@@ -8,9 +8,20 @@ import pytest
 from broken_algorithms import ALGORITHM
 from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
+from broken_text_parts import CAUGHT as CAUGHT_IN_TEXT_PARTS
+from broken_text_parts import TEXT_ARGUMENTS
 
 from nlhf_repro.algorithms.inpo import INPO
-from nlhf_repro.conformance import CHECKS, Outcome, Subject, outcomes, reproducibility, settings
+from nlhf_repro.conformance import (
+    CHECKS,
+    TEXT_CHECKS,
+    Outcome,
+    Subject,
+    checks_of,
+    outcomes,
+    reproducibility,
+    settings,
+)
 from nlhf_repro.conformance import subjects as subjects_module
 from nlhf_repro.pipeline import collection
 
@@ -88,15 +99,14 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("SharingModel", "model", "games share no weights", "moves another game"),
     ("AliasingModel", "model", "snapshots restore", "moves with the weights"),
     ("UniformModel", "model", "samples follow", "standard errors away from the policy"),
+    *CAUGHT_IN_TEXT_PARTS,
 ]
 
 
 def outcome(subject: Subject, beginning: str) -> Outcome:
     """Of the one check whose name begins so."""
     (check,) = (
-        each
-        for each in CHECKS[subject.group]
-        if each.__name__.replace("_", " ").startswith(beginning)
+        each for each in checks_of(subject) if each.__name__.replace("_", " ").startswith(beginning)
     )
     (found,) = outcomes(subject, [check])
     return found
@@ -105,6 +115,8 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
+    if name in TEXT_ARGUMENTS:
+        arguments, module = TEXT_ARGUMENTS[name], "broken_text_parts"
     if name.endswith(("Reference", "Players")):
         arguments = REFERENCE if name.endswith("Reference") else PLAYERS
         module = "broken_memories"
@@ -127,7 +139,7 @@ def test_every_check_is_shown_to_catch_something() -> None:
         "faces refuse what they would ignore",
     }
     for group, checks in CHECKS.items():
-        for each in checks:
+        for each in (*checks, *TEXT_CHECKS.get(group, ())):
             name = each.__name__.replace("_", " ")
             shown = any(case[1] == group and name.startswith(case[2]) for case in CAUGHT)
             assert shown or name in here, name

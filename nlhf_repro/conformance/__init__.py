@@ -10,12 +10,15 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    learned_oracles,
     ledgers,
     memory,
     models,
     oracles,
+    prompts,
     reproducibility,
     settings,
+    text_oracles,
     ties,
 )
 from nlhf_repro.conformance.outcomes import (
@@ -73,16 +76,51 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         models.snapshots_restore_the_policy,
         models.samples_follow_the_policy,
     ),
+    "prompts": (
+        prompts.prompts_end_with_the_user,
+        prompts.splits_are_disjoint,
+        prompts.the_world_decides_the_prompts,
+        prompts.the_vocabulary_has_every_word,
+        prompts.demonstrations_answer_training_prompts,
+    ),
 }
+"""Of every group; of oracles and their wrappers, for games."""
+
+TEXT_CHECKS: dict[Group, tuple[Check, ...]] = {
+    "oracle": (
+        text_oracles.text_answers_sum_to_one,
+        text_oracles.hostile_texts_are_answered,
+        text_oracles.the_world_decides_the_answers,
+        text_oracles.items_are_answered_apart,
+        text_oracles.text_scores_explain_the_answers,
+        text_oracles.responder_types_are_responses,
+        text_oracles.no_response_beats_the_best_type,
+    ),
+    "oracle_wrapper": (
+        learned_oracles.it_learns_a_reward,
+        learned_oracles.learned_answers_sum_to_one,
+        learned_oracles.the_answers_decide_what_is_learned,
+        learned_oracles.what_cannot_be_learned_is_refused,
+    ),
+}
+"""Of the oracles and wrappers that read text."""
+
+
+def checks_of(subject: Subject) -> tuple[Check, ...]:
+    """The checks of the part's kind."""
+    if subject.reads_text and subject.group in TEXT_CHECKS:
+        return TEXT_CHECKS[subject.group]
+    return CHECKS[subject.group]
 
 
 def check_part(subject: Subject) -> Iterable[Outcome]:
     """Every check of the part's kind, as it ends."""
-    return outcomes(subject, CHECKS[subject.group])
+    return outcomes(subject, checks_of(subject))
 
 
 __all__ = [
     "CHECKS",
+    "TEXT_CHECKS",
     "AdviceError",
     "Check",
     "ConformanceError",
@@ -91,5 +129,6 @@ __all__ = [
     "Outcome",
     "Subject",
     "check_part",
+    "checks_of",
     "outcomes",
 ]
