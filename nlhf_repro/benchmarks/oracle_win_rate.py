@@ -16,11 +16,11 @@ from nlhf_repro.interfaces import Array, PolicySamples, TextOracle
 class OracleWinRate:
     """P(policy preferred over the reference policy) by the true oracle, a probability in [0, 1].
 
-    For every prompt the mean of P(y over y') over all S S' pairs of an answer y of the policy and an
+    For every prompt the mean of P(y over y') over all pairs of an answer y of the policy and an
     answer y' of the reference, asked in both orders: unbiased for the expectation over y and y', of
-    less variance than S disjoint pairs, and 1/2 in expectation for the reference itself. It says
-    nothing about other opponents: with intransitive preferences a policy can beat the reference
-    and lose to its neighbor.
+    less variance than disjoint pairs, and 1/2 in expectation for the reference itself. It says
+    nothing about other opponents: with intransitive preferences a policy can beat the reference and
+    lose to its neighbor.
     """
 
     floor: ClassVar[float] = 0.0

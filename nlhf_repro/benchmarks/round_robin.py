@@ -78,8 +78,8 @@ def pool_exploitability(
     swapped, averaged). A policy is measured against the responder that gains most on the other half
     of the prompts; both halves so. That is unbiased for the responders so chosen, hence a lower
     bound of the true exploitability in expectation, and as loose as the pool is poor: policies that
-    were trained alike need not contain a good response to each other. Halves are by the prompt's identifier: the same for all policies,
-    whatever the order of the prompts.
+    were trained alike need not contain a good response to each other. Halves are by the prompt's
+    identifier: the same for all policies, whatever the order of the prompts.
 
     Raises:
         ImpossibleSettingError: no policy, fewer than two prompts, or fewer than two answers a
