@@ -48,5 +48,6 @@ class Maximum:
         """What the number is."""
         return (
             f"largest {self.benchmark} ({self.iterate} iterate) of any seed and "
-            f"{singular(clusters)} {at_text(self.at)}; descriptive, grows with their number, no interval"
+            f"{singular(clusters)} {at_text(self.at)}; descriptive, grows with their number, no "
+            "interval"
         )
