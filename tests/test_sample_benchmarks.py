@@ -116,7 +116,7 @@ def test_a_position_bias_of_the_oracle_cancels():
 
 
 def test_the_win_rate_is_unbiased():
-    other = REFERENCE[::-1]
+    other = np.eye(ACTIONS)[5] / 2 + REFERENCE / 2
     found = OracleWinRate().score_samples(
         drawn(2, other, 3000, 4), drawn(3, REFERENCE, 3000, 4), ORACLE
     )
@@ -284,14 +284,19 @@ def test_the_jackknife_takes_out_the_bias_of_few_samples(start):
     assert abs(found.mean() - exact) < 0.3 * abs(naive.mean() - exact)
 
 
-@pytest.mark.parametrize(("candidates", "opponents", "sign"), [(10, 40, -1), (200, 6, 1)])
-def test_the_jackknife_corrects_either_number_of_samples(candidates, opponents, sign):
+@pytest.mark.parametrize(
+    ("candidates", "opponents", "spread", "prompts", "sign"),
+    [(8, 4, 0.02, 12_000, -1), (100, 6, 0.3, 800, 1)],
+)
+def test_the_jackknife_corrects_either_number_of_samples(
+    candidates, opponents, spread, prompts, sign
+):
     """Few candidates make the naive estimate too low, few opponents too high."""
     rng = np.random.default_rng(3)
     tau, worth = 0.2, MATRIX @ REFERENCE
     truth = tau * np.log(REFERENCE @ np.exp(worth / tau))
-    chosen = rng.choice(ACTIONS, size=(4000, candidates), p=REFERENCE)
-    noise = rng.standard_normal((4000, ACTIONS, opponents)) * 0.3
+    chosen = rng.choice(ACTIONS, size=(prompts, candidates), p=REFERENCE)
+    noise = rng.standard_normal((prompts, ACTIONS, opponents)) * spread
     table = np.take_along_axis(worth[:, None] + noise, chosen[..., None], axis=1)
     naive, found = soft_maximum(table.mean(axis=2), tau), jackknifed_soft_maximum(table, tau)
     assert sign * (naive.mean() - truth) > 8 * standard_error(naive)
@@ -323,7 +328,7 @@ def test_too_few_effective_samples_give_no_value_at_all():
 
 
 def test_effective_samples_of_known_weights():
-    """Answers worth the same count all; of two kinds, weights 1 and e: (m + n e)^2 / (m + n e^2)."""
+    """Answers worth the same count all; of weights 1 and e, (m + n e)^2 / (m + n e^2)."""
     flat = MatrixOracle(np.full((2, 2), 0.5))
     benchmark = SampledRegularizedGap(0.1, 1.0, "effective_samples")
     reference = answers([[0, 0, 1, 1, 1]])
@@ -454,11 +459,9 @@ def test_answers_that_do_not_belong_together_are_refused(benchmark):
     ragged = replace(good, responses=(*good.responses[:2], good.responses[2][:3]))
     assert "'post 2' has 3 answers" in said(ragged)
     assert "log_prob has the shape (3, 3)" in said(replace(good, log_prob=good.log_prob[:, :3]))
-    broken = good.reference_log_prob.copy()
-    broken[1, 2] = -np.inf
-    assert "answer 2 to the prompt 'post 1' is -inf" in said(
-        replace(good, reference_log_prob=broken)
-    )
+    cost = good.reference_log_prob.copy()
+    cost[1, 2] = -np.inf
+    assert "answer 2 to the prompt 'post 1' is -inf" in said(replace(good, reference_log_prob=cost))
 
 
 @pytest.mark.parametrize("benchmark", [ASKING[0], ASKING[2]], ids=lambda one: type(one).__name__)
