@@ -11,7 +11,8 @@ import torch
 from nlhf_repro.interfaces import Collect
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import Slots
-from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
+from nlhf_repro.pipeline.comparisons import PairData, PreferenceData, responses_of
+from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.optimization import StepRecord
 
 MEASURED_RESPONSES = 64
@@ -39,7 +40,7 @@ class TrainingLog:
     def collected(self, phase: Collect, data: PreferenceData, slots: Slots, asked: int) -> None:
         """Note what an iteration collected; `asked` counts comparisons since the run began."""
         responses = _responses(data)
-        lengths, ended = self._policy.bank.lengths(responses), self._policy.ended(responses)
+        lengths, ended = self._policy.lengths(responses), self._policy.ended(responses)
         label = data.margin if isinstance(data, PairData) else data.value - 0.5
         line: dict[str, Any] = {
             "kind": "collect",
@@ -57,8 +58,8 @@ class TrainingLog:
     def _divergence(self, responses: torch.Tensor, slots: Slots) -> dict[str, float]:
         numbers = responses[None]
         prompts = self._policy.bank.prompt(numbers)
-        own = self._policy.frozen_sum_log_prob(slots["current"], prompts, numbers)
-        reference = self._policy.frozen_sum_log_prob(slots["reference"], prompts, numbers)
+        own = sum_log_prob(self._policy, slots["current"], prompts, numbers)
+        reference = sum_log_prob(self._policy, slots["reference"], prompts, numbers)
         log_ratio = own - reference
         return {
             "kl_to_reference": float(log_ratio.mean()),
@@ -73,7 +74,4 @@ class TrainingLog:
 
 def _responses(data: PreferenceData) -> torch.Tensor:
     """The numbers of the responses of the data, each once, in order."""
-    numbers = (
-        torch.cat((data.first, data.second), 1) if isinstance(data, PairData) else data.response
-    )
-    return torch.unique(numbers)
+    return torch.unique(torch.cat(responses_of(data), dim=1))

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Array, Prompt, TextOracle
+from nlhf_repro.interfaces import Array, Prompt, Snapshot, TextOracle
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
 
@@ -55,6 +55,16 @@ class PromptDeck:
         self.generator.bit_generator.state = state["generator"]
 
 
+def sum_log_prob(
+    policy: CausalLanguageModelPolicy,
+    snapshot: Snapshot,
+    prompts: torch.Tensor,
+    responses: torch.Tensor,
+) -> torch.Tensor:
+    """Log pi(response) of a snapshot, [1, items]: sums over tokens, whatever the losses reduce."""
+    return policy.token_log_probs(prompts, responses, snapshot)[0].sum(dim=-1)
+
+
 @final
 class NumberedOracle:
     """A text oracle asked about responses by their numbers; refuses what is no probability."""
@@ -67,14 +77,16 @@ class NumberedOracle:
         self, prompts: torch.Tensor, first: torch.Tensor, second: torch.Tensor
     ) -> torch.Tensor:
         """P(first preferred over second), of the broadcast shape, float64."""
-        prompts, first, second = torch.broadcast_tensors(prompts, first, second)
+        shape = torch.broadcast_shapes(prompts.shape, first.shape, second.shape)
+        prompts, first, second = (each.expand(shape) for each in (prompts, first, second))
         asked = self._prompts(prompts)
         answers = self.texts.preference(asked, self._text(first), self._text(second))
         return torch.from_numpy(check_probabilities(answers, asked)).reshape(first.shape)
 
     def score(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
         """Scalar rewards, of the broadcast shape, float64."""
-        prompts, responses = torch.broadcast_tensors(prompts, responses)
+        shape = torch.broadcast_shapes(prompts.shape, responses.shape)
+        prompts, responses = prompts.expand(shape), responses.expand(shape)
         asked = self._prompts(prompts)
         scores = np.asarray(self.texts.score(asked, self._text(responses)), dtype=np.float64)
         _refuse(~np.isfinite(scores), scores, asked, "a finite score")

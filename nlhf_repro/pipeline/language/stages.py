@@ -22,6 +22,7 @@ from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
 from nlhf_repro.models.snapshots import write_parameters
 from nlhf_repro.pipeline.language.checkpoints import checkpoint
+from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.language.samples import read_samples, write_samples
 from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
 from nlhf_repro.pipeline.language.training import language_run
@@ -130,19 +131,19 @@ def draw(
         responses=tuple(
             tuple(texts[row * count : (row + 1) * count]) for row in range(len(policy.prompts))
         ),
-        tokens=policy.bank.lengths(flat[0]).numpy().reshape(shape),
+        tokens=policy.lengths(flat[0]).numpy().reshape(shape),
         ended=policy.ended(flat[0]).numpy().reshape(shape),
         log_prob=_log_prob(policy, snapshot, repeated, flat).reshape(shape),
         reference_log_prob=_log_prob(policy, reference, repeated, flat).reshape(shape),
     )
-    policy.bank.clear()
+    policy.bank.keep([])
     return result
 
 
 def _log_prob(
     policy: CausalLanguageModelPolicy, snapshot: Snapshot, prompts: torch.Tensor, flat: torch.Tensor
 ) -> Array:
-    values: Array = policy.frozen_sum_log_prob(snapshot, prompts, flat).numpy()
+    values: Array = sum_log_prob(policy, snapshot, prompts, flat).numpy()
     return values
 
 

@@ -82,7 +82,9 @@ class LanguageTask:
 def base_model(config: Config) -> tuple[Any, Any]:
     """The configured model and its tokenizer, before fine-tuning; the world's weights if random."""
     vocabulary = build(config["prompts"]).vocabulary()
-    return build(config["model"]).base(vocabulary, seed_for("base_model", config["world"]))
+    seed = seed_for("base_model", config["world"])
+    model, tokenizer = build(config["model"]).base(vocabulary, seed)
+    return model, tokenizer
 
 
 def _snapshot(parameters: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from nlhf_repro.interfaces import (
 )
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import SamplingCollector
-from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons
+from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons, responses_of
 from nlhf_repro.pipeline.fitting import Trainer
 from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder
 from nlhf_repro.pipeline.language.log import TrainingLog
@@ -55,6 +55,7 @@ class LanguageRun:
             self.log.update = run.updates
             if not run.advance():
                 break
+            _keep_data(run)
             if run.updates in wanted:
                 recorder.record(run.updates, run)
             if resume_every and run.updates % resume_every == 0:
@@ -62,6 +63,18 @@ class LanguageRun:
         if run.updates > recorder.updates[-1]:
             recorder.record(run.updates, run)
         return recorder.trajectory(run.count())
+
+
+def _keep_data(run: SampledRun) -> None:
+    """Forget responses that no data hold any longer."""
+    assert isinstance(run.trainable, CausalLanguageModelPolicy)
+    held = (
+        number
+        for data in run.data.values()
+        for side in responses_of(data)
+        for number in side.flatten().tolist()
+    )
+    run.trainable.bank.keep(held)
 
 
 def language_run(
