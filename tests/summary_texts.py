@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ from nlhf_repro.prompts.posts import Posts
 from nlhf_repro.summaries import SLOTS, VOCABULARY
 
 HAND_FACTS = ("neighbor", "borrowed", "ladder", "garage", "jealousy", "argument")
+
+
+FORMAL, CASUAL, VIVID = (
+    " ".join([*opener.split(), *HAND_FACTS])
+    for opener in ("in summary", "so basically", "just picture")
+)
+STYLES = (FORMAL, CASUAL, VIVID)
 
 
 def defaults(path: str) -> dict[str, Any]:
@@ -35,6 +43,13 @@ def post(name: str = "by hand", topic: str = "work", **details: Any) -> Prompt:
     """A prompt with the facts of HAND_FACTS."""
     own: Mapping[str, Any] = {"facts": dict(zip(SLOTS, HAND_FACTS, strict=True)), "topic": topic}
     return Prompt(name, (Message("user", "what happened"),), {**own, **details})
+
+
+def matrix(oracle: AnnotatorOracle, prompt: Prompt, texts: tuple[str, ...]) -> np.ndarray:
+    pairs = list(product(texts, texts))
+    first, second = zip(*pairs, strict=True)
+    answers = oracle.preference([prompt] * len(pairs), first, second)
+    return answers.reshape(len(texts), len(texts))
 
 
 def strange_texts(prompt: Prompt, number: int, stream: np.random.Generator) -> Iterator[str]:
