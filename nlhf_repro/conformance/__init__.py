@@ -10,6 +10,7 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    language_models,
     ledgers,
     memory,
     models,
@@ -72,6 +73,11 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         models.games_share_no_weights,
         models.snapshots_restore_the_policy,
         models.samples_follow_the_policy,
+        language_models.a_base_can_converse,
+        language_models.the_seed_decides_the_base,
+        language_models.all_responses_sum_to_one,
+        language_models.snapshots_restore_the_language_model,
+        language_models.responses_follow_the_language_model,
     ),
 }
 

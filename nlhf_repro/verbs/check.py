@@ -33,6 +33,7 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "wrap": "oracle_wrapper",
     "score": "benchmark",
     "build": "model",
+    "base": "model",
 }
 ROW_KEYS = ("algorithm", "training")
 # Where an algorithm ties no rate to its step: the quickstart's optimizer.
@@ -178,7 +179,7 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     if group is None:
         raise ImpossibleSettingError(
             f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle "
-            "wrapper wrap, a benchmark score and a model build."
+            "wrapper wrap, a benchmark score and a model build or base."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."
