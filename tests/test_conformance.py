@@ -31,6 +31,26 @@ MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of
     "unknown words are refused": "no field is annotated as a Literal",
     "scores explain the preferences": "the games have no scores",
     "a gap is zero at an equilibrium alone": "its floor is 0",
+    **dict.fromkeys(
+        (
+            "it starts at the reference",
+            "log prob is that of the policy",
+            "games share no weights",
+            "snapshots restore the policy",
+            "samples follow the policy",
+        ),
+        "it is a language model",
+    ),
+    **dict.fromkeys(
+        (
+            "a base can converse",
+            "the seed decides the base",
+            "all responses sum to one",
+            "snapshots restore the language model",
+            "responses follow the language model",
+        ),
+        "it is no language model",
+    ),
     "the order of actions changes nothing": "it scores an action that its settings name",
     "text scores explain the answers": "it has no scores",
 }

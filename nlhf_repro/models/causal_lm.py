@@ -11,7 +11,7 @@ import torch
 
 from nlhf_repro.interfaces import ImpossibleSettingError, Prompt, Snapshot
 from nlhf_repro.models.encoding import end_of_sequence, prompt_tokens, response_tokens
-from nlhf_repro.models.forward import CausalForward
+from nlhf_repro.models.forward import CausalForward, checkpoints_activations, dropout_rates
 from nlhf_repro.models.generate_backend import generate_responses
 from nlhf_repro.models.responses import ResponseBank, Tokens
 from nlhf_repro.models.sampling import GenerationSettings, check_mixture, sample_responses
@@ -64,6 +64,11 @@ class CausalLanguageModelPolicy:
         self.trained_tokens = 0  # tokens of prompts and responses that gradients went through
         self._prompts = prompt_tokens(tokenizer, self.prompts)
         self._check_positions()
+        if checkpoints_activations(model) and dropout_rates(model.config):
+            raise ImpossibleSettingError(
+                f"the model checkpoints in training mode, where it drops out "
+                f"({', '.join(dropout_rates(model.config))}): set these rates to 0."
+            )
         model.train(False)
         self._forward = CausalForward(model)
 

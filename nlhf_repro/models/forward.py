@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, final
 
@@ -69,10 +70,11 @@ class CausalForward:
             arguments["position_ids"] = positions.to(self.device)
         if self._keeps:
             arguments["logits_to_keep"] = kept
-        if parameters is None:
-            output = self.model(**arguments)
-        else:
-            output = functional_call(self.model, dict(parameters), (), arguments)
+        with self._checkpointing():
+            if parameters is None:
+                output = self.model(**arguments)
+            else:
+                output = functional_call(self.model, dict(parameters), (), arguments)
         logits: torch.Tensor = output.logits
         return logits[:, -kept:]
 
@@ -85,6 +87,18 @@ class CausalForward:
             return DynamicCache(config=config)
         layers = len(DynamicCache(config=config).layers)
         return Cache(layers=[_preallocated()(capacity) for _ in range(layers)])
+
+    @contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        """Where gradients are wanted of a checkpointing model: it does so in training mode only."""
+        wanted = torch.is_grad_enabled() and checkpoints_activations(self.model)
+        try:
+            if wanted:
+                self.model.train(True)
+            yield
+        finally:
+            if wanted:
+                self.model.train(False)
 
     def _mask(self, mask: torch.Tensor) -> torch.Tensor:
         if mask.dim() == 2:
@@ -121,6 +135,29 @@ class CausalForward:
                 if float((shared - alone).abs().max()) > PROBE_ROUNDINGS * rounding:
                     return False
         return True
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Let the model compute its activations again for gradients instead of keeping them."""
+    older = "gradient_checkpointing_enable"  # the name before transformers 5.20
+    enable = getattr(model, "activation_checkpointing_enable", None) or getattr(model, older)
+    enable({"use_reentrant": False})
+
+
+def checkpoints_activations(model: torch.nn.Module) -> bool:
+    """Whether it does so in training mode."""
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
+def dropout_rates(config: Any) -> list[str]:
+    """The names of a model's settings that make it random in training mode."""
+    return [
+        name
+        for name, value in vars(config).items()
+        if any(word in name for word in ("drop", "jitter"))
+        and isinstance(value, int | float)
+        and value
+    ]
 
 
 @cache

@@ -12,6 +12,7 @@ import torch
 
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.models.encoding import end_of_sequence
+from nlhf_repro.models.forward import checkpoint_activations, dropout_rates
 from nlhf_repro.seeds import seed_for
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class PretrainedCausalLM:
             model = with_adapters(model, self.lora, seed)
         if self.gradient_checkpointing:
             model.enable_input_require_grads()
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_activations(model)
         model.to(self.device).train(False)
         return model, tokenizer
 
@@ -109,9 +110,8 @@ def without_dropout(config: Any) -> Any:
     A policy is sampled without dropout; trained with it, its log-probabilities would be those of
     other policies.
     """
-    for name, value in vars(config).items():
-        if ("drop" in name or name.endswith("pdrop")) and isinstance(value, int | float):
-            setattr(config, name, type(value)(0))
+    for name in dropout_rates(config):
+        setattr(config, name, 0.0)
     return config
 
 

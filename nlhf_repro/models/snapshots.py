@@ -61,10 +61,23 @@ def write_parameters(path: Path, parameters: Mapping[str, torch.Tensor]) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        tensors = {name: value.detach().cpu().contiguous() for name, value in parameters.items()}
-        save_file(tensors, partial)
+        save_file(_apart(parameters), partial)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU, copied where they are parts of others: the format shares nothing."""
+    found: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
+    for name in tensors:
+        value = tensors[name].detach().cpu().contiguous()
+        storage = value.untyped_storage()
+        if storage.nbytes() != value.nbytes or storage.data_ptr() in storages:
+            value = value.clone()
+        storages.add(value.untyped_storage().data_ptr())
+        found[name] = value
+    return found
