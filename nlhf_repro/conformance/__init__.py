@@ -15,6 +15,7 @@ from nlhf_repro.conformance import (
     models,
     oracles,
     reproducibility,
+    sample_benchmarks,
     settings,
     ties,
 )
@@ -76,12 +77,31 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
 }
 
 
+# Of a benchmark that scores the answers of a language model, in the place of those of games.
+ANSWER_CHECKS: tuple[Check, ...] = (
+    sample_benchmarks.answers_get_one_score_a_prompt,
+    sample_benchmarks.prompts_are_scored_apart,
+    sample_benchmarks.the_order_of_answers_changes_nothing,
+    sample_benchmarks.the_same_answers_score_the_same_bytes,
+    sample_benchmarks.no_answer_is_refused,
+    sample_benchmarks.replies_that_are_no_number_are_refused,
+)
+
+
+def checks_of(subject: Subject) -> tuple[Check, ...]:
+    """The checks of the part's kind."""
+    if subject.group == "benchmark" and hasattr(subject.kind, "score_samples"):
+        return ANSWER_CHECKS
+    return CHECKS[subject.group]
+
+
 def check_part(subject: Subject) -> Iterable[Outcome]:
     """Every check of the part's kind, as it ends."""
-    return outcomes(subject, CHECKS[subject.group])
+    return outcomes(subject, checks_of(subject))
 
 
 __all__ = [
+    "ANSWER_CHECKS",
     "CHECKS",
     "AdviceError",
     "Check",
@@ -91,5 +111,6 @@ __all__ = [
     "Outcome",
     "Subject",
     "check_part",
+    "checks_of",
     "outcomes",
 ]

@@ -32,6 +32,7 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "game": "oracle",
     "wrap": "oracle_wrapper",
     "score": "benchmark",
+    "score_samples": "benchmark",
     "build": "model",
 }
 ROW_KEYS = ("algorithm", "training")
@@ -178,7 +179,7 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     if group is None:
         raise ImpossibleSettingError(
             f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle "
-            "wrapper wrap, a benchmark score and a model build."
+            "wrapper wrap, a benchmark score or score_samples and a model build."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."
