@@ -56,6 +56,7 @@ class RunConfig:
     name: str
     seed: int
     world: int
+    worlds: list[int] | None
     row: str | None
     rows: dict[str, list[str]]
     grid: Grid | None

@@ -7,7 +7,14 @@ from functools import cache
 import pytest
 from conftest import CONF
 
-from nlhf_repro.conformance import CHECKS, TEXT_CHECKS, Outcome, Subject, check_part, checks_of
+from nlhf_repro.conformance import (
+    CHECKS,
+    TEXT_CHECKS,
+    Outcome,
+    Subject,
+    check_part,
+    checks_of,
+)
 from nlhf_repro.verbs.check import GROUPS, subject_of
 
 PARTS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]

@@ -94,6 +94,18 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("Relative", "benchmark", "games and points", "games are mixed"),
     ("NoGap", "benchmark", "a gap is zero", "above its floor of 1e-12"),
     ("FirstAction", "benchmark", "the order of actions", "in another order"),
+    ("FlatSamples", "benchmark", "answers get one score", "with the shape (24, 12)"),
+    ("BelowZeroSamples", "benchmark", "answers get one score", "floor is -1.0"),
+    ("OverwritingSamples", "benchmark", "answers get one score", "writes into the samples"),
+    ("InfiniteSamples", "benchmark", "answers get one score", "is not finite"),
+    ("RelativeSamples", "benchmark", "prompts are scored apart", "prompts are mixed"),
+    ("FirstAnswer", "benchmark", "the order of answers", "in another order"),
+    ("HalfAnswers", "benchmark", "the order of answers", "the halves are not alike"),
+    ("RestlessSamples", "benchmark", "the same answers", "two evaluations"),
+    ("EagerSamples", "benchmark", "no answer is refused", "no prompt: "),
+    ("CrashingSamples", "benchmark", "no answer is refused", "is met by ZeroDivisionError"),
+    ("TrustingSamples", "benchmark", "replies that are no number", "refuse it in a sentence"),
+    ("NamelessSamples", "benchmark", "replies that are no number", "names no prompt"),
     ("Shifted", "model", "it starts at the reference", "away from the reference"),
     ("UnnormalModel", "model", "log prob is that", "sum to 1 +-"),
     ("SharingModel", "model", "games share no weights", "moves another game"),
@@ -138,8 +150,8 @@ def test_every_check_is_shown_to_catch_something() -> None:
         "unknown words are refused",
         "faces refuse what they would ignore",
     }
-    for group, checks in CHECKS.items():
-        for each in (*checks, *TEXT_CHECKS.get(group, ())):
+    for group, checks in [*CHECKS.items(), *TEXT_CHECKS.items()]:
+        for each in checks:
             name = each.__name__.replace("_", " ")
             shown = any(case[1] == group and name.startswith(case[2]) for case in CAUGHT)
             assert shown or name in here, name

@@ -53,6 +53,7 @@ class SampledRegularizedGap:
     minimum_effective_samples: float
     quantity: Literal["gap", "effective_samples"]
     floor: ClassVar[float] = 0.0
+    estimates_a_gap: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.regularization < np.inf:

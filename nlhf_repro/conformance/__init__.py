@@ -18,6 +18,7 @@ from nlhf_repro.conformance import (
     oracles,
     prompts,
     reproducibility,
+    sample_benchmarks,
     settings,
     text_oracles,
     ties,
@@ -108,8 +109,16 @@ TEXT_CHECKS: dict[Group, tuple[Check, ...]] = {
         learned_oracles.the_answers_decide_what_is_learned,
         learned_oracles.what_cannot_be_learned_is_refused,
     ),
+    "benchmark": (
+        sample_benchmarks.answers_get_one_score_a_prompt,
+        sample_benchmarks.prompts_are_scored_apart,
+        sample_benchmarks.the_order_of_answers_changes_nothing,
+        sample_benchmarks.the_same_answers_score_the_same_bytes,
+        sample_benchmarks.no_answer_is_refused,
+        sample_benchmarks.replies_that_are_no_number_are_refused,
+    ),
 }
-"""Of the oracles and wrappers that read text."""
+"""Of the parts that read text, in place of the checks of games."""
 
 
 def checks_of(subject: Subject) -> tuple[Check, ...]:

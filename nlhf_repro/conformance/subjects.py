@@ -42,10 +42,9 @@ class Subject:
 
     @property
     def reads_text(self) -> bool:
-        """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper."""
-        return (
-            self.group == "prompts" or hasattr(self.kind, "oracle") or hasattr(self.kind, "learn")
-        )
+        """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
+        methods = ("prompts", "oracle", "learn", "score_samples")
+        return any(hasattr(self.kind, method) for method in methods)
 
     @property
     def kind(self) -> Any:

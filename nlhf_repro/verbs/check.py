@@ -37,6 +37,7 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "learn": "oracle_wrapper",
     "wrap": "oracle_wrapper",
     "score": "benchmark",
+    "score_samples": "benchmark",
     "build": "model",
     "base": "model",
 }
@@ -190,13 +191,9 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     group = next((METHODS[name] for name in METHODS if hasattr(kind, name)), None)
     if group is None:
         raise ImpossibleSettingError(
-<<<<<<< HEAD
             f"{target} is no part: an algorithm has exact_update, an oracle game or oracle, an "
-            "oracle wrapper wrap or learn, a benchmark score, a model build and prompts prompts."
-=======
-            f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle "
-            "wrapper wrap, a benchmark score and a model build or base."
->>>>>>> models
+            "oracle wrapper wrap or learn, a benchmark score or score_samples, a model build or "
+            "base, and prompts prompts."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."

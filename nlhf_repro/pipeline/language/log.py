@@ -74,4 +74,5 @@ class TrainingLog:
 
 def _responses(data: PreferenceData) -> torch.Tensor:
     """The numbers of the responses of the data, each once, in order."""
-    return torch.unique(torch.cat(responses_of(data), dim=1))
+    numbers: torch.Tensor = torch.cat(responses_of(data), dim=1).unique()  # type: ignore[no-untyped-call]
+    return numbers

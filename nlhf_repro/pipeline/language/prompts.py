@@ -77,7 +77,7 @@ class NumberedOracle:
         self, prompts: torch.Tensor, first: torch.Tensor, second: torch.Tensor
     ) -> torch.Tensor:
         """P(first preferred over second), of the broadcast shape, float64."""
-        shape = torch.broadcast_shapes(prompts.shape, first.shape, second.shape)
+        shape = np.broadcast_shapes(prompts.shape, first.shape, second.shape)
         prompts, first, second = (each.expand(shape) for each in (prompts, first, second))
         asked = self._prompts(prompts)
         answers = self.texts.preference(asked, self._text(first), self._text(second))
@@ -85,7 +85,7 @@ class NumberedOracle:
 
     def score(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
         """Scalar rewards, of the broadcast shape, float64."""
-        shape = torch.broadcast_shapes(prompts.shape, responses.shape)
+        shape = np.broadcast_shapes(prompts.shape, responses.shape)
         prompts, responses = prompts.expand(shape), responses.expand(shape)
         asked = self._prompts(prompts)
         scores = np.asarray(self.texts.score(asked, self._text(responses)), dtype=np.float64)
