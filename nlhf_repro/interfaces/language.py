@@ -29,6 +29,9 @@ class LanguageSettings:
     """Everything that a run on a language model needs beside the `training` node.
 
     log_prob: a response's log-probability in losses, the sum over its tokens or their mean.
+    uniform_temperature: of the present policy, which stands for the uniform responses that some
+    algorithms compare and that cannot be drawn from all texts (2 in the language models of EGPO,
+    arXiv:2503.08942, beside a top-k of 10); null: such algorithms are refused.
     microbatch: responses that go through the model at once; memory, not results.
     unit_scale: squared losses divided by their scale squared (eta^2 for INPO, tau^2 for IPO).
     schedule: of the learning rate, `cosine` within every fit, `cosine_over_run` over all updates.
@@ -42,6 +45,7 @@ class LanguageSettings:
     max_new_tokens: int
     top_p: float | None
     top_k: int | None
+    uniform_temperature: float | None
     backend: Literal["own", "generate"]
     log_prob: Literal["sum", "mean"]
     schedule: Literal["constant", "cosine", "cosine_over_run"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isinf
+from math import inf, isinf
 from typing import Any
 
 from nlhf_repro.interfaces import (
@@ -137,11 +137,12 @@ def _check_phase(phase: Phase, algorithm: Algorithm, language: LanguageSettings)
     name = type(algorithm).__name__
     if isinstance(phase, Collect):
         responders = (phase.candidate, *phase.opponent)
-        if any(isinf(each.temperature) for each in responders):
+        uniform = any(isinf(each.temperature) for each in responders)
+        if uniform and language.uniform_temperature is None:
             raise ImpossibleSettingError(
                 f"{name} compares uniform responses, which exist only where responses can be "
-                "enumerated: set algorithm.candidate_temperature to a number, as the authors' 2, "
-                "or take an algorithm that learns from its own responses, such as inpo."
+                "enumerated: set language.uniform_temperature to a number, as EGPO's 2, or "
+                "take an algorithm that learns from its own responses, such as inpo."
             )
         if language.backend == "generate" and any(len(x.mixture) > 1 for x in responders):
             raise ImpossibleSettingError(
@@ -183,6 +184,11 @@ def _check_language_numbers(language: LanguageSettings) -> None:
     if language.top_p is not None and not 0 < language.top_p <= 1:
         raise ImpossibleSettingError(
             f"language.top_p = {language.top_p} must lie in (0, 1]: set it inside, or to null."
+        )
+    if language.uniform_temperature is not None and not 0 < language.uniform_temperature < inf:
+        raise ImpossibleSettingError(
+            f"language.uniform_temperature = {language.uniform_temperature} must be a positive "
+            "number: set one, or null to refuse algorithms that compare uniform responses."
         )
     if language.gradient_clip is not None and language.gradient_clip <= 0:
         raise ImpossibleSettingError(

@@ -28,6 +28,7 @@ from nlhf_repro.pipeline.fitting import Trainer
 from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder
 from nlhf_repro.pipeline.language.log import TrainingLog
 from nlhf_repro.pipeline.language.prompts import NumberedOracle, PromptDeck
+from nlhf_repro.pipeline.language.responders import WithProxies
 from nlhf_repro.pipeline.language.resume import load_state, save_state
 from nlhf_repro.pipeline.optimization import Recipe
 from nlhf_repro.pipeline.sampled import SampledRun
@@ -113,7 +114,7 @@ def language_run(
         ledger,
     )
     run = SampledRun(
-        algorithm,
+        WithProxies(algorithm, language.uniform_temperature),
         policy,
         collector,
         trainer,
