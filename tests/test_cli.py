@@ -25,7 +25,9 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 def test_run_prints_where_the_records_are_and_final_values(tmp_path: Path) -> None:
-    status, output, errors = nlhf(tmp_path, "run", "algorithm=sppo", "seed=1", *QUICK)
+    status, output, errors = nlhf(
+        tmp_path, "run", "scale=tabular", "algorithm=sppo", "seed=1", *QUICK
+    )
     assert (status, errors) == (0, "")
     first, second, _ = output.splitlines()
     folder = tmp_path / first.split()[0]
@@ -42,7 +44,7 @@ def test_run_prints_where_the_records_are_and_final_values(tmp_path: Path) -> No
         (["run", "-m", "algorithm=sppo,inpoo"], "did you mean inpo?"),
         (["run", "-m", "algorithm.step_size=0.1,-1"], "algorithm.step_size = -1"),
         (["run", "experiment=tabular/comal_game"], "choose one with row=LABEL"),
-        (["run", "budget.comparisons=9"], "training.face=sampled"),
+        (["run", "scale=tabular", "budget.comparisons=9"], "training.face=sampled"),
         (["run", "--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
         (["table", "comal_gam"], "did you mean comal_game?"),
         (["reproduce", "comal_game", "row=INPO"], "use nlhf run"),

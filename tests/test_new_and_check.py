@@ -43,7 +43,14 @@ def test_skeletons_go_where_they_are_told_and_print_runnable_commands(tmp_path: 
     assert status == 0
     assert files(tmp_path) == {"my study/mine.py", "my study/conf/benchmark/mine.yaml"}
     assert "nlhf check benchmark=mine --config-dir 'my study/conf'" in output
-    run = ("run", "benchmark=[mine]", "tracker=none", "training.iterations=5", "--config-dir")
+    run = (
+        "run",
+        "scale=tabular",
+        "benchmark=[mine]",
+        "tracker=none",
+        "training.iterations=5",
+        "--config-dir",
+    )
     status, output, errors = nlhf(tmp_path, *run, "my study/conf")
     assert status == 0, errors
     assert "mine, last iterate: mean 0." in output

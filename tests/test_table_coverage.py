@@ -193,7 +193,7 @@ def declares(path):
 def test_every_shipped_table_has_at_least_the_games_that_intervals_need():
     """T on the log gap covers from 10 games on, the paired ratio from 50."""
     sizes = dict(shipped_sizes())
-    assert {"quickstart", "egpo_tabular", "comal_game", "inpo_theory"} <= set(sizes)
+    assert {"six_algorithms", "egpo_tabular", "comal_game", "inpo_theory"} <= set(sizes)
     # A single game prints no interval at all.
     assert min(size for size in sizes.values() if size > 1) >= 10
     assert sizes["egpo_tabular"] >= 100

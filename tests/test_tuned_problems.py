@@ -14,12 +14,12 @@ from nlhf_repro.config import conf_directory
 from nlhf_repro.interfaces import ImpossibleSettingError, Tuning
 from nlhf_repro.tuned import Winners, problem_of, read_winners, tuning_of_row
 
-QUICKSTART = "experiment=tabular/quickstart"
+SIX_ALGORITHMS = "experiment=tabular/six_algorithms"
 
 
 def refusal(overrides: Sequence[str]) -> str:
     with pytest.raises(ImpossibleSettingError) as error:
-        single_cell([QUICKSTART, "row=INPO", *overrides])
+        single_cell([SIX_ALGORITHMS, "row=INPO", *overrides])
     return str(error.value)
 
 
@@ -42,10 +42,10 @@ def refusal(overrides: Sequence[str]) -> str:
 )
 def test_another_problem_is_refused(overrides: list[str], differing: list[str]) -> None:
     said = refusal(overrides)
-    assert "row 'INPO' is not on the problem that tuning = quickstart tuned 'INPO' on" in said
+    assert "row 'INPO' is not on the problem that tuning = six_algorithms tuned 'INPO' on" in said
     for each in differing:
         assert each in said
-    single_cell([QUICKSTART, "row=INPO", "tuning=null", *overrides])
+    single_cell([SIX_ALGORITHMS, "row=INPO", "tuning=null", *overrides])
 
 
 def test_games_records_worlds_and_benchmarks_are_no_part_of_the_problem() -> None:
@@ -58,16 +58,16 @@ def test_games_records_worlds_and_benchmarks_are_no_part_of_the_problem() -> Non
         "benchmark=[duality_gap,action_probability]",
         "output_dir=elsewhere",
     ]
-    assert len(experiment_cells([QUICKSTART, *changes])) == 7
+    assert len(experiment_cells([SIX_ALGORITHMS, *changes])) == 7
 
 
 def cell_and_winners() -> tuple[Cell, Winners]:
-    cell = single_cell([QUICKSTART, "row=INPO"])
-    return cell, read_winners("quickstart", [conf_directory()])
+    cell = single_cell([SIX_ALGORITHMS, "row=INPO"])
+    return cell, read_winners("six_algorithms", [conf_directory()])
 
 
 def judged(problem: dict[str, Any]) -> Tuning:
-    """The row INPO of the quickstart where its winner was tuned on this problem."""
+    """the row INPO of six_algorithms where its winner was tuned on this problem."""
     cell, winners = cell_and_winners()
     rows = {**winners.rows, "INPO": replace(winners.rows["INPO"], problem=problem)}
     return tuning_of_row(replace(winners, rows=rows), "INPO", "INPO", cell.config, [0])

@@ -42,7 +42,7 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "base": "model",
 }
 ROW_KEYS = ("algorithm", "training")
-# Where an algorithm ties no rate to its step: the quickstart's optimizer.
+# Where an algorithm ties no rate to its step: the optimizer of six_algorithms.
 UNTIED = ("training.optimizer=adam", "training.learning_rate=0.05")
 # Of an algorithm whose data are collected once, so that the budget does not end its training.
 OFFLINE_ITERATIONS = 5

@@ -114,6 +114,6 @@ def _next(kind: str, name: str, folder: Path) -> Iterator[str]:
     if kind == "algorithm":
         yield f"nlhf new experiment my_experiment --dir {shlex.quote(str(folder))}"
     elif kind == "oracle":
-        yield f"nlhf run oracle={name} tracker=none --config-dir {conf}"
+        yield f"nlhf run scale=tabular oracle={name} tracker=none --config-dir {conf}"
     else:
-        yield f"nlhf run 'benchmark=[{name}]' tracker=none --config-dir {conf}"
+        yield f"nlhf run scale=tabular 'benchmark=[{name}]' tracker=none --config-dir {conf}"

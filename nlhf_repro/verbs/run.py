@@ -44,7 +44,7 @@ def run(overrides: Sequence[str], config_dir: str | None, multirun: bool) -> Non
     Raises:
         ImpossibleSettingError: before any cell has begun.
     """
-    arguments = [*search_path_override(config_dir), *overrides]
+    arguments = [*search_path_override(config_dir), *at_scale(overrides)]
     add_user_modules(arguments)
     arguments = quote_row(arguments)
     arguments = sweep_of_cells(arguments) if multirun else arguments
@@ -59,10 +59,31 @@ def show_configuration(overrides: Sequence[str], config_dir: str | None) -> None
     Raises:
         ImpossibleSettingError: where it is not sound.
     """
-    arguments = [*search_path_override(config_dir), *overrides]
+    arguments = [*search_path_override(config_dir), *at_scale(overrides)]
     add_user_modules(arguments)
     cell = single_cell(quote_row(arguments))
     sys.stdout.write(yaml.safe_dump(cell.config, sort_keys=False))
+
+
+def at_scale(overrides: Sequence[str]) -> list[str]:
+    """The overrides with the composition of their scale, mini where none is said.
+
+    `scale=tabular` is the root of every composition: a policy on games. The others are
+    conf/experiment/SCALE/default.yaml, which overrides and groups of the command line change.
+
+    Raises:
+        ImpossibleSettingError: a scale beside an experiment, which has its own.
+    """
+    scales = [x.partition("=")[2] for x in overrides if override_key(x) == "scale"]
+    rest = [x for x in overrides if override_key(x) != "scale"]
+    if any(override_key(x) == "experiment" for x in rest):
+        if scales:
+            raise ImpossibleSettingError(
+                f"scale={scales[0]} beside experiment=: an experiment is SCALE/NAME, so drop scale."
+            )
+        return rest
+    scale = scales[-1] if scales else "mini"
+    return rest if scale == "tabular" else [f"experiment={scale}/default", *rest]
 
 
 def hydra_main(arguments: Sequence[str]) -> None:

@@ -26,9 +26,9 @@ from nlhf_repro.pipeline.settings import (
 )
 
 PARTS = {
-    "model": ("base", "has no weights for texts: take model=mini_llama or model=pretrained"),
+    "model": ("base", "has no weights for texts: take model=mini_llama, or scale=tabular"),
     "prompts": ("prompts", "has no prompts: take prompts=posts"),
-    "oracle": ("oracle", "answers about games alone: take oracle=annotators"),
+    "oracle": ("oracle", "answers about games alone: take oracle=annotators, or scale=tabular"),
 }
 
 
@@ -49,7 +49,7 @@ def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -
         if name.startswith("benchmark.") and not hasattr(kind, "score_samples"):
             raise ImpossibleSettingError(
                 f"{name} scores policies on games, and a language model is trained: take "
-                "benchmark=[oracle_win_rate]."
+                "benchmark=[oracle_win_rate], or scale=tabular."
             )
 
 
@@ -59,7 +59,7 @@ def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> No
     Raises:
         ImpossibleSettingError: naming the part and what to take in its place.
     """
-    remedy = "choose language=mini and prompts=posts, or experiment=mini/default"
+    remedy = "choose language=mini and prompts=posts, or scale=mini"
     if config["prompts"] is not None:
         raise ImpossibleSettingError(f"prompts is set and language is null: {remedy}.")
     for name, method in (("model", "base"), ("oracle", "oracle")):
