@@ -66,9 +66,10 @@ class Objective:
         anchor = self.anchor if items is None else self.anchor.gather(1, items)
         prompts = self.prompts if items is None else self.prompts.gather(1, items)
         if isinstance(data, PairData):
-            gap = self.policy.log_prob(prompts, data.first) - self.policy.log_prob(
-                prompts, data.second
-            )
+            # Both sides at once: a language model then computes a response of several pairs once.
+            sides = torch.cat((data.first, data.second), dim=1)
+            first, second = self.policy.log_prob(prompts.repeat(1, 2), sides).chunk(2, dim=1)
+            gap = first - second
             values = self._pair_loss()(gap - anchor, data.margin)
         else:
             log_prob = self.policy.log_prob(prompts, data.response)
@@ -120,8 +121,10 @@ def objective(
     so that gradient clipping and learning rates mean the same whatever the algorithm's step.
     """
     if isinstance(data, PairData):
-        first = anchored_log_prob(policy, phase.anchors, slots, prompts, data.first)
-        anchor = first - anchored_log_prob(policy, phase.anchors, slots, prompts, data.second)
+        sides = torch.cat((data.first, data.second), dim=1)
+        both = anchored_log_prob(policy, phase.anchors, slots, prompts.repeat(1, 2), sides)
+        first, second = both.chunk(2, dim=1)
+        anchor = first - second
     else:
         anchor = anchored_log_prob(policy, phase.anchors, slots, prompts, data.response)
     scale = 1.0
@@ -135,19 +138,22 @@ def _take(data: PreferenceData, items: torch.Tensor) -> PreferenceData:
 
 
 def minibatches(
-    problems: int, items: int, size: int | None, generator: np.random.Generator
+    problems: int, items: int, size: int | None, generator: np.random.Generator, block: int = 1
 ) -> Iterator[torch.Tensor | None]:
     """Endless minibatches [problems, size] of items; a fresh order for every pass and problem.
 
-    A pass ends with a smaller batch where `size` does not divide `items`. None, all items, where
-    `size` is None or not below `items`.
+    `block` neighboring items, which have to divide `items`, stay together. A pass ends with a
+    smaller batch where `size` does not divide `items`. None, all items, where `size` is None or not
+    below `items`.
     """
     if size is None or size >= items:
         while True:
             yield None
     while True:
-        order = torch.from_numpy(generator.random((problems, items)).argsort(axis=1))
-        yield from torch.split(order, size, dim=1)
+        blocks = generator.random((problems, items // block)).argsort(axis=1)
+        order = blocks[..., None] * block + np.arange(block)
+        batch = max(size // block, 1) * block
+        yield from torch.split(torch.from_numpy(order.reshape(problems, -1)), batch, dim=1)
 
 
 @final
@@ -216,7 +222,8 @@ class Trainer:
 
     def _descend(self, loss: Objective, steps: int, learning_rate: float, update: int) -> None:
         problems, items = loss.prompts.shape
-        batches = minibatches(problems, items, self.minibatch_size, self.generator)
+        block = self.recipe.block(items)
+        batches = minibatches(problems, items, self.minibatch_size, self.generator, block)
         for step, batch in zip(range(steps), batches, strict=False):
             rate = learning_rate * self.recipe.multiplier(update, step, steps, self.gradient_steps)
             for group in self.optimizer.param_groups:

@@ -18,7 +18,9 @@ class Recipe:
     start anew in each iteration; `cosine_over_run` falls over the `updates` that the run will make.
     The first `warmup_steps` gradient steps of the run rise linearly. Gradients are clipped to the
     norm `gradient_clip`; `microbatch` items go through the model at once and their gradients are
-    summed, so that it changes memory and no result but rounding.
+    summed, so that it changes memory and no result but rounding. Where `groups` are given, the
+    items of a group (the pairs of a prompt's responses) stay together in a minibatch, so that what
+    they share is computed once.
     """
 
     schedule: Schedule = "constant"
@@ -28,6 +30,11 @@ class Recipe:
     gradient_clip: float | None = None
     microbatch: int | None = None
     unit_scale: bool = False
+    groups: int | None = None
+
+    def block(self, items: int) -> int:
+        """How many neighboring items are of one group."""
+        return items // self.groups if self.groups and items % self.groups == 0 else 1
 
     def multiplier(self, update: int, step: int, steps: int, taken: int) -> float:
         """Share of the learning rate for step `step` of `steps` in this update, `taken` before."""

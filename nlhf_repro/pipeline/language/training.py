@@ -191,6 +191,7 @@ def _recipe(
         language.gradient_clip,
         language.microbatch,
         language.unit_scale,
+        settings.groups_per_iteration,
     )
 
 
