@@ -49,7 +49,9 @@ def draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look], specification: An
 def _scale_counts(ax: Axes, panel: Panel) -> None:
     counts = np.concatenate([curve.counts for curve in panel.curves] or [np.ones(1)])
     positive = counts[counts > 0]
-    if positive.size and positive.max() > positive.min():
+    if not panel.logarithmic:
+        ax.set_xlim(0, counts.max() * 1.02)
+    elif positive.size and positive.max() > positive.min():
         # Zero has no logarithm: it stands at the left end, a linear step before the first count.
         ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.35)
         ax.set_xlim(0 if counts.min() == 0 else positive.min(), positive.max() * 1.02)

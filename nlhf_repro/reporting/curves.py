@@ -126,7 +126,7 @@ def _panel(
         lines=(*constant, *_bounds(rows, specification)),
         floor=max(floors, default=0.0),
         left_out=tuple(left_out),
-        logarithmic=True,
+        logarithmic=specification.mean == "geometric",
     )
 
 
@@ -197,12 +197,18 @@ def _final(
         low, high = _band(values, floor, row, confidence)
         quartiles = np.exp(np.quantile(logs, (0.25, 0.75)))
         return np.array([np.exp(logs.mean()), low, high, *quartiles, values.size])
+    return _arithmetic(values, row, confidence)
+
+
+def _arithmetic(values: Array, row: RowRecord, confidence: float) -> Array:
+    """Mean, lower, upper, the two quartiles and the number of runs of values [seeds, items]."""
     mean = estimate(values, row.deterministic, confidence, games_share_nothing(row))
     quartiles = np.quantile(values, (0.25, 0.75))
     return np.array([mean.estimate, mean.lower, mean.upper, *quartiles, values.size])
 
 
 def _grid_curve(name: str, points: Sequence[tuple[float, Array]]) -> Curve:
+    """The curve through (count, summary) of every point."""
     middle, lower, upper, first, third, runs = np.array([summary for _, summary in points]).T
     return Curve(
         name=name,
@@ -234,6 +240,11 @@ def _curve(
     row: RowRecord, name: str, specification: FigureSpecification, iterate: str, confidence: float
 ) -> Curve:
     values = _finished(row, specification.benchmark, iterate)
+    if specification.mean == "arithmetic":
+        points = range(values.shape[-1])
+        summaries = [_arithmetic(values[..., each], row, confidence) for each in points]
+        counts = axis_counts(row, specification.axis)
+        return _grid_curve(name, list(zip(counts, summaries, strict=True)))
     floor = row.floors.get(specification.benchmark, 0.0)
     clipped = np.maximum(values, floor) if floor > 0 else np.where(values > 0, values, nan)
     logs = np.log(clipped)

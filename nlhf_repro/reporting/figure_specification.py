@@ -14,12 +14,12 @@ Panels = Literal["regularization", "iterate", "none"]
 @final
 @dataclass(frozen=True)
 class FigureSpecification:
-    """One figure of learning curves, a geometric mean and its band for every row.
+    """One figure of learning curves, a mean and its band for every row.
 
     Attributes:
         name: Of the files; lower case.
         title: Above the figure.
-        benchmark: On the vertical axis, log scale.
+        benchmark: On the vertical axis, log scale where the mean is geometric.
         label: The vertical axis in words.
         iterates: A panel each where panels is `iterate`, else one.
         axis: The horizontal axis.
@@ -27,6 +27,7 @@ class FigureSpecification:
             of a row's label that repeats the panel's regularization, as ", tau 0.1", is not drawn.
         lines: Horizontal dashed lines, label to height.
         bounds: Theorem bounds to draw as dashed curves over updates.
+        mean: Over seeds and items; arithmetic draws linear axes, for values around zero.
     """
 
     name: str
@@ -38,6 +39,7 @@ class FigureSpecification:
     panels: Panels
     lines: dict[str, float]
     bounds: tuple[Literal["inpo_last_iterate_kl"], ...]
+    mean: Literal["geometric", "arithmetic"] = "geometric"
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict one another."""
