@@ -100,6 +100,9 @@ class ProblemPrompts:
 class SamplingCollector:
     """Draws `groups` groups of responses a problem and asks the oracle about them.
 
+    Of an oracle that was `learned`, answers are no comparisons of the true one: the ledger counts a
+    score for every response that it judges, and no budget pays for them.
+
     The number of groups is lowered to what the rest of `comparisons_budget` pays for: the
     comparison that would exceed it is not asked.
     """
@@ -111,6 +114,7 @@ class SamplingCollector:
     comparisons_budget: int | None
     generators: Generators
     ledger: Ledger
+    learned: bool = False
 
     def __post_init__(self) -> None:
         self.streams = {name: self.generators(name) for name in STREAMS}
@@ -124,7 +128,7 @@ class SamplingCollector:
 
         A last iteration on what is left would train as far on far less data.
         """
-        if self.comparisons_budget is None:
+        if self.comparisons_budget is None or self.learned:
             return True
         cost = iteration_comparisons(phases, self.groups)
         return self.ledger.comparisons + cost <= self.comparisons_budget
@@ -176,9 +180,10 @@ class SamplingCollector:
         return ask
 
     def _count(self, phase: Collect) -> None:
-        groups = self.groups
-        comparisons = groups * comparisons_in_group(phase)
-        ledger = self.ledger
+        groups, ledger = self.groups, self.ledger
+        responses = groups * (phase.responses + phase.opponents * len(phase.opponent))
+        comparisons = 0 if self.learned else groups * comparisons_in_group(phase)
+        judged = phase.labels == "score" or (self.learned and phase.labels != "none")
         bernoulli = comparisons if phase.labels == "bernoulli" else 0
         self.ledger = replace(
             ledger,
@@ -186,9 +191,8 @@ class SamplingCollector:
             ordered_passes=ledger.ordered_passes + comparisons,
             bernoulli_answers=ledger.bernoulli_answers + bernoulli,
             probability_answers=ledger.probability_answers + comparisons - bernoulli,
-            scores=ledger.scores + (groups * phase.responses if phase.labels == "score" else 0),
-            responses=ledger.responses
-            + groups * (phase.responses + phase.opponents * len(phase.opponent)),
+            scores=ledger.scores + (responses if judged else 0),
+            responses=ledger.responses + responses,
             unique_prompts=self.source.unique,
         )
 

@@ -112,6 +112,7 @@ def language_run(
         comparisons_budget,
         generators,
         ledger,
+        learned=any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers),
     )
     run = SampledRun(
         WithProxies(algorithm, language.uniform_temperature),
