@@ -9,10 +9,13 @@ from math import log
 from pathlib import Path
 
 from nlhf_repro.interfaces import ImpossibleSettingError, UnusableAnnotationsError
+from nlhf_repro.reporting.scores.comparisons import CUT
 from nlhf_repro.reporting.scores.entries import (
     Entry,
     all_questions,
     common_questions,
+    is_cut,
+    lost_strata,
     matrix,
     strata_of,
     unequal_questions,
@@ -108,9 +111,13 @@ def _compare_files(
             raise UnusableAnnotationsError(f"{refused}.")
         if lost := all_questions([one, other], metric) - len(questions):
             notes.append(f"{metric}: {lost} questions that not all runs have were left out.")
+        if gone := lost_strata([one, other], metric, questions):
+            raise UnusableAnnotationsError(f"{metric} cannot be compared: {gone}.")
         matrices = matrix(one, metric, questions), matrix(other, metric, questions)
         strata = strata_of(one, metric, questions)
-        found.append(compared(metric, one.runs[0].metrics[metric].unit, *matrices, strata))
+        found.append(compared(one.runs[0].metrics[metric], *matrices, strata))
+        if is_cut(found[-1].found, one.runs[0].metrics[metric]):
+            notes.append(f"{metric}: {CUT[0].lower()}{CUT[1:]}.")
     for name, entries in zip(names, (first, second), strict=True):
         said = dict.fromkeys(note for entry in entries for note in entry.notes)
         notes += [f"{name}: {'; '.join(said)}."] if said else []

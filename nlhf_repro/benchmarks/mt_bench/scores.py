@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, stratified_extremes
-from nlhf_repro.benchmarks.mt_bench.questions import OFFICIAL_QUESTIONS, TURNS, refuse_foreign
+from nlhf_repro.benchmarks.mt_bench.questions import (
+    OFFICIAL_QUESTIONS,
+    TURNS,
+    own_questions_note,
+    refuse_foreign,
+    refuse_lost_categories,
+)
 from nlhf_repro.benchmarks.mt_bench.ratings import HIGHEST, LOWEST, Rating, models_of
 from nlhf_repro.interfaces import (
     Diagnostics,
@@ -116,18 +122,19 @@ def _metrics(
     both = {
         q: (turns[1][q] + turns[2][q]) / 2 for q in categories if q in turns[1] and q in turns[2]
     }
+    refuse_lost_categories(both, categories, where)
     named = {"score": both, "first_turn": turns[1], "second_turn": turns[2]}
     metrics = {name: _metric(name, by, categories) for name, by in named.items()}
     for category in dict.fromkeys(categories.values()):
         name = f"score/{category}"
         part = {question: by for question, by in both.items() if categories[question] == category}
-        if not part:
-            raise UnusableAnnotationsError(
-                f"No question of category {category!r} of {where} has two ratings: the categories "
-                "weigh the same, so the score would be of another benchmark."
-            )
         metrics[name] = MetricScores(
-            name, "points", tuple(part), np.array(list(part.values())), is_plain_mean=True
+            metric=name,
+            unit="points",
+            questions=tuple(part),
+            values=np.array(list(part.values())),
+            is_plain_mean=True,
+            bounds=(LOWEST, HIGHEST),
         )
     return metrics
 
@@ -140,13 +147,14 @@ def _metric(name: str, by: Mapping[str, float], categories: Mapping[str, str]) -
         values=np.array(list(by.values())),
         is_plain_mean=True,
         strata=tuple(categories[question] for question in by),
+        bounds=(LOWEST, HIGHEST),
     )
 
 
 def _notes(
     group: Sequence[Rating], score: MetricScores, categories: Mapping[str, str], repeats: int
 ) -> tuple[str, ...]:
-    notes = ["categories fixed"]
+    notes = ["categories fixed", *own_questions_note(categories)]
     if repeats > 1:
         notes.append(f"{repeats} repeats averaged in every question and turn")
     if group[0].judge == group[0].model:
