@@ -25,7 +25,8 @@ class Diagnostics:
     model and opponent gave the same answer, None where the files do not hold the answers.
     `verdicts` counts verdicts as the judge gave them. `position_flip_rate` is the share of
     questions, judged in both orders, whose verdict (win, tie or loss) changes with the order; None
-    where only one order was judged.
+    where only one order was judged. `characters` are the mean lengths of the model's and of the
+    opponent's answers, None where the files do not hold them.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Diagnostics:
     identical_outputs: int | None
     verdicts: Mapping[str, int]
     position_flip_rate: float | None
+    characters: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from nlhf_repro.verbs.annotations import (
     read_scores,
     recognised,
 )
-from nlhf_repro.verbs.copies import refuse_copies
+from nlhf_repro.verbs.copies import copied_models, refuse_copies
 from nlhf_repro.verbs.score import primary_metrics, rendered, shown_metrics
 from nlhf_repro.verbs.scoring_arguments import Benchmark, ScoreOptions, options_of, paths_of
 
@@ -118,6 +118,7 @@ def _compare_files(
         found.append(compared(one.runs[0].metrics[metric], *matrices, strata))
         if is_cut(found[-1].found, one.runs[0].metrics[metric]):
             notes.append(f"{metric}: {CUT[0].lower()}{CUT[1:]}.")
+    notes += dict.fromkeys(f"{said}." for _, a, b in pairs for *_, said in copied_models([a, b]))
     for name, entries in zip(names, (first, second), strict=True):
         said = dict.fromkeys(note for entry in entries for note in entry.notes)
         notes += [f"{name}: {'; '.join(said)}."] if said else []

@@ -25,6 +25,7 @@ from nlhf_repro.reporting.scores.records import records_to_csv, score_record, to
 from nlhf_repro.reporting.terminal import to_text
 from nlhf_repro.validation import suggestion
 from nlhf_repro.verbs.annotations import read_entries
+from nlhf_repro.verbs.copies import copied_models
 from nlhf_repro.verbs.scoring_arguments import groups_of, options_of
 from nlhf_repro.verbs.upstream import upstream_table
 
@@ -62,6 +63,7 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
     metrics = shown_metrics(entries, known.metric)
     compared = list(known.metric) or primary_metrics(entries)
     entries = _ordered(entries, (compared or metrics)[0])
+    copied = copied_models(entries)
     scores = {
         (index, metric): found
         for index, entry in enumerate(entries)
@@ -70,12 +72,20 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
     }
     if known.format in ("csv", "json"):
         records = [
-            score_record(entries[index], found, _record_notes(entries, found, compared))
+            score_record(
+                entries[index],
+                found,
+                [
+                    *_record_notes(entries, found, compared),
+                    *(f"{said}." for *pair, said in copied if index in pair),
+                ],
+            )
             for (index, _), found in scores.items()
         ]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
         tables = _tables(known.benchmark, entries, scores, metrics, compared)
+        tables[0] = _noted(tables[0], [f"{said}." for *_, said in copied])
         if known.upstream:
             every = [*files, *(path for paths in groups.values() for path in paths)]
             tables.append(upstream_table(known.benchmark, every, options))
@@ -162,11 +172,15 @@ def _tables(
         found = [family for metric in compared for family in families(entries, metric)]
     board = score_table(TITLES[benchmark], entries, scores, metrics, found)
     if len(entries) > 1 and not compared:
-        board = replace(board, notes=(*board.notes, _NOT_COMPARED))
+        board = _noted(board, [_NOT_COMPARED])
     tables = [board]
     pairs = [comparison_table(entries, family) for family in found]
     tables += [table for table in pairs if table is not None]
     return [*tables, diagnostics_table(entries)]
+
+
+def _noted(table: Table, notes: Sequence[str]) -> Table:
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def _draw(

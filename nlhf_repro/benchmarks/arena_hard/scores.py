@@ -19,7 +19,7 @@ from nlhf_repro.benchmarks.arena_hard.styles import (
     Control,
     style_controlled_scores,
 )
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost
+from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, repeated_note
 from nlhf_repro.interfaces import (
     Diagnostics,
     MetricScores,
@@ -27,8 +27,6 @@ from nlhf_repro.interfaces import (
     UnusableAnnotationsError,
 )
 from nlhf_repro.uncertainty import weighted_ratio
-
-_REPEATED = 0.05
 
 
 def score_judgments(
@@ -182,9 +180,7 @@ def _notes(
             f"{misread} of {2 * len(group)} recorded labels differ from what the "
             f"{first.version} parser reads in the judge's words"
         )
-    answers = Counter(each.games[0].answers[1] for each in group if each.games[0].answers)
-    if answers and (times := answers.most_common(1)[0][1]) > max(1, _REPEATED * len(group)):
-        notes.append(f"one and the same answer to {times} of {len(group)} questions")
+    notes += repeated_note(each.games[0].answers[1] for each in group if each.games[0].answers)
     outcomes = [outcome for each in group for outcome in each.outcomes()]
     won, total = (sum(values) for values in zip(*((s * w, w) for s, w in outcomes), strict=True))
     most = DECISIVE_WEIGHT * lost

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, stratified_extremes
+from nlhf_repro.benchmarks.clustered import (
+    extremes_note,
+    refuse_lost,
+    repeated_note,
+    stratified_extremes,
+)
 from nlhf_repro.benchmarks.mt_bench.questions import (
     OFFICIAL_QUESTIONS,
     TURNS,
@@ -27,7 +32,6 @@ _PROMPTS = {
     1: {"single-v1", "single-math-v1"},
     2: {"single-v1-multi-turn", "single-math-v1-multi-turn"},
 }
-_REPEATED = 0.05
 
 
 def score_ratings(
@@ -166,9 +170,7 @@ def _notes(
             f"{misread} of {len(group)} recorded ratings differ from what the parser reads in the "
             "judge's words"
         )
-    answers = Counter(each.answer for each in group if each.answer is not None)
-    if answers and (times := answers.most_common(1)[0][1]) > max(1, _REPEATED * answers.total()):
-        notes.append(f"one and the same first answer to {times} of {answers.total()} questions")
+    notes += repeated_note((x.answer for x in group if x.answer is not None), "first answer")
     both = dict(zip(score.questions, score.values.tolist(), strict=True))
     worst, best = stratified_extremes(both, categories, LOWEST, HIGHEST)
     expected = len(categories) * len(TURNS) * repeats
