@@ -93,11 +93,20 @@ def refuse_duplicates(
     Raises:
         UnusableAnnotationsError: counts the rows beyond the first of their key.
     """
-    counts = Counter(map(key, rows))
-    if extra := len(rows) - len(counts):
+    refuse_duplicates_of([key(row) for row in rows], str(where), key_name)
+
+
+def refuse_duplicates_of(keys: Sequence[Hashable], where: str, key_name: str) -> None:
+    """`refuse_duplicates` of rows whose keys these are.
+
+    Raises:
+        UnusableAnnotationsError: counts the rows beyond the first of their key.
+    """
+    counts = Counter(keys)
+    if extra := len(keys) - len(counts):
         most, times = counts.most_common(1)[0]
         raise UnusableAnnotationsError(
-            f"{extra} of {len(rows)} rows of {where} repeat the {key_name} of another, such as "
+            f"{extra} of {len(keys)} rows of {where} repeat the {key_name} of another, such as "
             f"{shorten(str(most))!r} ({times} times): keep one row for each, or give every "
             "repetition its own file."
         )

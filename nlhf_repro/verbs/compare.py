@@ -79,6 +79,10 @@ def _compare_files(
     known: argparse.Namespace,
 ) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
     options = options_of(known)
+    if options.anchor is not None:
+        raise ImpossibleSettingError(
+            "--anchor is for a round-robin: give all its files to nlhf score arena_hard."
+        )
     sides = [_files_of(text) for text in (known.first, known.second)]
     every = [path for _, paths in sides for path in paths]
     refuse_copies(every)

@@ -16,6 +16,11 @@ CHECKPOINT_NOTE = (
     "another run of the algorithm."
 )
 EXTREME_NOTE = "Below 5 or above 95 %, where t intervals may cover less"
+_UNITS = {
+    "percent": "percent",
+    "points": "the metric's own points",
+    "log odds": "natural log-odds of winning against the anchor",
+}
 Scores = Mapping[tuple[int, str], Score]  # by entry and metric
 
 
@@ -116,7 +121,7 @@ def _notes(
     mixed: bool,
 ) -> Iterator[str]:
     yield "K x n: training runs x questions."
-    for unit, meaning in (("percent", "percent"), ("points", "the metric's own points")):
+    for unit, meaning in _UNITS.items():
         if named := sorted(
             {s.metric for s in scores.values() if s.unit == unit}, key=metrics.index
         ):
@@ -140,11 +145,23 @@ def _notes(
     if mixed:
         for entry in entries:
             yield f"{entry.label}: {_conditions(entry)}"
-    for entry in entries:
-        if entry.notes:
-            yield f"{entry.label}: {'; '.join(entry.notes)}."
+    yield from _entry_notes(entries)
     for family in families:
         yield from family.notes(entries)
+
+
+def _entry_notes(entries: Sequence[Entry]) -> Iterator[str]:
+    """Every entry's own notes, each once, with the entries that it holds for."""
+    holders: dict[str, list[str]] = {}
+    for entry in entries:
+        for note in entry.notes:
+            holders.setdefault(note, []).append(entry.label)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for note, labels in holders.items():
+        alike.setdefault(tuple(labels), []).append(note)
+    for named, notes in alike.items():
+        who = "All" if 1 < len(entries) == len(named) else ", ".join(named)
+        yield f"{who}: {'; '.join(notes)}."
 
 
 def is_extreme(score: Score) -> bool:
