@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn, final
 
 # One thread a process: two busy threads on few cores are slower, and sums depend on their number.
 # Numerical libraries read these when they are first imported: nothing above imports one.
@@ -22,9 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known, rest = parser.parse_known_args(arguments)
     unknown = [argument for argument in rest if argument.startswith("-")]
     if unknown:
-        parser.error(
-            f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help."
-        )
+        parser.error(f"{unknown[0]} is no option of nlhf {known.verb}")
     try:
         status = _dispatch(known, rest)
     except (ImpossibleSettingError, UnusableAnnotationsError) as error:
@@ -38,8 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
+@final
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with a command, and where its help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        said = message.removeprefix("argument ").removesuffix(".")
+        self.exit(2, f"nlhf: {said}: see {self.prog} --help.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="nlhf",
         description="Reproduce and compare Nash learning from human feedback.",
         epilog="Overrides are Hydra's: GROUP=CHOICE and KEY=VALUE.",

@@ -56,7 +56,8 @@ def require_fields(rows: Sequence[Row], fields: Iterable[str], where: Path, what
     if absent := sorted(set(fields) - present):
         raise UnusableAnnotationsError(
             f"{where} is not {what}: no row has {', '.join(absent)} (fields found: "
-            f"{', '.join(sorted(map(repr, present))) or 'none'})."
+            f"{', '.join(sorted(map(repr, present))) or 'none'}); give that file, or name the "
+            "benchmark that wrote this one."
         )
 
 
@@ -159,7 +160,9 @@ def _text(path: Path) -> str:
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UnusableAnnotationsError(f"{path} cannot be read: {reason}.") from error
+        raise UnusableAnnotationsError(
+            f"{path} cannot be read: {reason}; check the path."
+        ) from error
 
 
 def _lines(text: str, path: Path) -> list[Any]:
@@ -187,8 +190,9 @@ def _parsed(text: str, path: Path, place: str) -> Any:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         what = "ends in the middle of a value (truncated?)" if cut else "is not JSON"
         place = place or f" in line {error.lineno}, column {error.colno}"
+        reason = error.msg.removesuffix(" starting at")
         raise UnusableAnnotationsError(
-            f"{path} {what}: {error.msg}{place}; fetch or write it again."
+            f"{path} {what}: {reason}{place}; fetch or write it again."
         ) from error
     except (ValueError, RecursionError) as error:
         raise UnusableAnnotationsError(f"{path} is not usable JSON{place}: {error}.") from error

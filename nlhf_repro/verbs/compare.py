@@ -78,6 +78,12 @@ def _is_row(text: str) -> bool:
 def _compare_files(
     known: argparse.Namespace,
 ) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
+    for row, other in ((known.first, known.second), (known.second, known.first)):
+        if _is_row(row):
+            raise ImpossibleSettingError(
+                f"{row} is no file and {other} is no EXPERIMENT:ROW: compare two files, or two "
+                "rows of an experiment."
+            )
     options = options_of(known)
     if options.anchor is not None:
         raise ImpossibleSettingError(
