@@ -32,8 +32,8 @@ def score_table(
     families: Sequence[Family],
 ) -> Table:
     """Estimates with their 95 % intervals, and ranks where models were compared."""
-    shared = {entry.conditions for entry in entries}
-    caption = _conditions(entries[0]) if len(shared) == 1 else ""
+    columns = zip(*map(_conditions, entries), strict=True)
+    caption = " ".join(column[0] for column in columns if column[0] and len(set(column)) == 1)
     header: tuple[str, ...]
     if len(entries) == 1:
         header = ("metric", "K x n", "estimate")
@@ -58,15 +58,28 @@ def score_table(
         caption=caption,
         header=header,
         rows=tuple(rows),
-        notes=tuple(_notes(entries, scores, metrics, families, caption == "")),
+        notes=tuple(_notes(entries, scores, metrics, families)),
     )
 
 
-def _conditions(entry: Entry) -> str:
+def _conditions(entry: Entry) -> tuple[str, str, str]:
+    """Version, opponent and judge in words; empty where there is none."""
     version, opponent, judge = entry.conditions
-    against = "" if entry.runs[0].opponent is None else f" Opponent: {opponent}."
-    judged = "" if judge == "none" else f" Judge: {judge}."
-    return f"Version: {version}.{against}{judged}"
+    return (
+        f"Version: {version}.",
+        "" if entry.runs[0].opponent is None else f"Opponent: {opponent}.",
+        "" if judge == "none" else f"Judge: {judge}.",
+    )
+
+
+def _own_conditions(entries: Sequence[Entry]) -> Iterator[str]:
+    """Of every entry, what it does not share with all others and its label does not say."""
+    texts = [_conditions(entry) for entry in entries]
+    alike = [len(set(column)) == 1 for column in zip(*texts, strict=True)]
+    for entry, text in zip(entries, texts, strict=True):
+        own = [part for part, shared in zip(text, alike, strict=True) if part and not shared]
+        if own and not (own == [text[1]] and f" against {entry.runs[0].opponent}" in entry.label):
+            yield f"{entry.label}: {' '.join(own)}"
 
 
 def _metric_lines(scores: Scores, metrics: Sequence[str]) -> list[TableRow]:
@@ -118,7 +131,6 @@ def _notes(
     scores: Scores,
     metrics: Sequence[str],
     families: Sequence[Family],
-    mixed: bool,
 ) -> Iterator[str]:
     yield "K x n: training runs x questions."
     for unit, meaning in _UNITS.items():
@@ -142,9 +154,7 @@ def _notes(
     ]
     if extreme:
         yield f"{EXTREME_NOTE}: {'; '.join(extreme)}."
-    if mixed:
-        for entry in entries:
-            yield f"{entry.label}: {_conditions(entry)}"
+    yield from _own_conditions(entries)
     yield from _entry_notes(entries)
     for family in families:
         yield from family.notes(entries)
