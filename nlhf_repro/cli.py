@@ -103,8 +103,9 @@ def _file_verbs(
     plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
     add_score(score)
     add_compare(compare)
-    compare.add_argument("--config-dir", help="a folder of your own configurations")
     add_plan(plan)
+    for verb in (compare, plan):
+        verb.add_argument("--config-dir", help="a folder of your own configurations")
     return [score, compare, plan]
 
 

@@ -149,6 +149,16 @@ def test_rows_of_an_experiment_are_compared_as_in_its_table(tmp_path: Path) -> N
     ratio = float(cells["C", "gap"]) / float(cells["A, quick", "gap"])
     assert math.exp(found["difference"]) == pytest.approx(ratio)
     assert found["questions"] == 4 and found["unit"] == "log ratio"
+    runs = (json.loads(x.read_text()) for x in (tmp_path / "outputs/runs").glob("*/run.json"))
+    seconds = [run["measured"]["seconds"] for run in runs if run["row"] == "C"]
+    costs = ("plan", "--costs-of", "small:C", *own)
+    status, output, errors = nlhf(tmp_path, *costs, "--format", "json")
+    assert status == 0, errors
+    for record in json.loads(output):
+        assert record["seconds"] == pytest.approx(record["runs"] * sum(seconds) / len(seconds))
+        assert record["runs"] == 2 * record["seeds"]
+    text = " ".join(nlhf(tmp_path, *costs)[1].split())
+    assert f"A run as small:C costs {sum(seconds) / len(seconds):.2g} s" in text
     status, _, errors = nlhf(tmp_path, "compare", "small:D", "small:C", *given)
     assert status == 2 and "small has no row 'D'" in errors
     status, _, errors = nlhf(tmp_path, "compare", "small:B (it's)", "small:C", *own)

@@ -21,7 +21,7 @@ from nlhf_repro.reporting.scores.entries import (
     unequal_questions,
 )
 from nlhf_repro.reporting.scores.records import records_to_csv, to_json
-from nlhf_repro.reporting.scores.verdict_table import verdict_record, verdict_table
+from nlhf_repro.reporting.scores.verdict_table import TIMES, verdict_record, verdict_table
 from nlhf_repro.reporting.scores.verdicts import Verdict, compared, family
 from nlhf_repro.verbs.annotations import (
     check_options,
@@ -51,11 +51,12 @@ def compare(known: argparse.Namespace) -> int:
         names, caption, found, notes = compare_rows(
             known.first, known.second, known.metric, known.config_dir
         )
-        if known.margin is not None and known.margin <= 1:
+        ratio = found[0].unit == TIMES
+        if ratio and known.margin is not None and known.margin <= 1:
             raise ImpossibleSettingError(
                 f"--margin {known.margin:g} is no ratio that does not matter: give one above 1."
             )
-        margin = None if known.margin is None else log(known.margin)
+        margin = log(known.margin) if ratio and known.margin is not None else known.margin
     else:
         names, caption, found, notes = _compare_files(known)
         margin = known.margin

@@ -110,6 +110,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         help="files of two algorithms, at least two runs each, to measure the spreads",
     )
     add("--metric", help="of the pilot")
+    add("--costs-of", metavar="EXPERIMENT:ROW", help="add what runs as those of this row cost")
     add_format(parser)
 
 

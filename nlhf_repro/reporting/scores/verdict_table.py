@@ -12,6 +12,7 @@ from nlhf_repro.reporting.scores.leaderboard import CHECKPOINT_NOTE
 from nlhf_repro.reporting.scores.verdicts import Verdict
 
 TIMES = "times"  # unit of a ratio: the difference is one of logarithms
+OVER_GAMES = "mean over games"  # unit of a benchmark of games: its own
 
 
 def verdict_table(
@@ -90,7 +91,8 @@ def _cells(verdict: Verdict, adjusted: bool) -> tuple[Cell, ...]:
     else:
         text = additive_interval(found.estimate, found.lower, found.upper, sign=True)
         detectable = f"{verdict.detectable:.2g}"
-        means = tuple(f"{value:.2f}" for value in verdict.estimates)
+        digits = "{:.3g}" if verdict.unit == OVER_GAMES else "{:.2f}"
+        means = tuple(map(digits.format, verdict.estimates))
     return (
         *(Cell(mean, value) for mean, value in zip(means, verdict.estimates, strict=True)),
         Cell(text + mark, found.estimate, found.lower, found.upper, clusters=found.clusters),
@@ -104,7 +106,7 @@ def _cells(verdict: Verdict, adjusted: bool) -> tuple[Cell, ...]:
 def _notes(names: tuple[str, str], verdicts: Sequence[Verdict], ratio: bool) -> list[str]:
     found = verdicts[0].found
     sizes = sorted({each.found.clusters for each in verdicts})
-    unit = "games" if ratio else "questions"
+    unit = "games" if verdicts[0].unit in (TIMES, OVER_GAMES) else "questions"
     counts = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
     what = f"{names[0]} over {names[1]}" if ratio else f"{names[0]} minus {names[1]}"
     notes = [
@@ -152,11 +154,15 @@ def _words(verdict: Verdict) -> str:
 def _interval(verdict: Verdict, lower: float, upper: float) -> str:
     if verdict.unit == TIMES:
         return f"[{exp(lower):.3g}, {exp(upper):.3g}] times"
+    if verdict.unit == OVER_GAMES:
+        return f"[{lower:+.3g}, {upper:+.3g}]"
     return f"[{lower:+.2f}, {upper:+.2f}]"
 
 
 def _size(verdict: Verdict, value: float) -> str:
-    return f"{exp(value):.3g} times" if verdict.unit == TIMES else f"{value:.2f}"
+    if verdict.unit == TIMES:
+        return f"{exp(value):.3g} times"
+    return f"{value:.3g}" if verdict.unit == OVER_GAMES else f"{value:.2f}"
 
 
 def _settling(verdict: Verdict, unit: str) -> str:
