@@ -34,6 +34,11 @@ class Cell:
     overrides: tuple[str, ...]
     tuning: Tuning | None = None  # where a search chose the row's settings
 
+    @property
+    def world(self) -> int:
+        """Of the oracle."""
+        return int(self.config["world"])
+
     @cached_property
     def key(self) -> str:
         """The key of everything that the cell computes."""
@@ -152,12 +157,25 @@ def row_cells(overrides: Sequence[str], label: str, rows: dict[str, list[str]]) 
     assert isinstance(seeds, list)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ImpossibleSettingError(f"seeds.values = {seeds} must hold seeds that differ: fix it.")
-    tuning = _tuning(_cell(composed, label, seeds[0], overrides), seeds)
-    for seed in seeds:
-        cell = replace(_cell(composed, label, seed, overrides), tuning=tuning)
-        yield cell
-        if is_deterministic(cell.config):
-            return
+    for world in _worlds(composed):
+        tuning = _tuning(_cell(composed, label, seeds[0], overrides, world), seeds)
+        for seed in seeds:
+            cell = replace(_cell(composed, label, seed, overrides, world), tuning=tuning)
+            yield cell
+            if is_deterministic(cell.config):
+                break
+
+
+def _worlds(composed: DictConfig) -> list[int]:
+    """The worlds that the rows of an experiment are run in; its one world where it lists none."""
+    if composed.worlds is None:
+        return [composed.world]
+    worlds = OmegaConf.to_container(composed.worlds)
+    check("worlds", worlds, list[int])
+    assert isinstance(worlds, list)
+    if not worlds or len(set(worlds)) < len(worlds):
+        raise ImpossibleSettingError(f"worlds = {worlds} must hold worlds that differ: fix it.")
+    return worlds
 
 
 def _tuning(cell: Cell, seeds: Sequence[int]) -> Tuning | None:
@@ -172,8 +190,16 @@ def _tuning(cell: Cell, seeds: Sequence[int]) -> Tuning | None:
     return tuning_of_row(winners, cell.row or "", base, cell.config, seeds)
 
 
-def _cell(config: DictConfig, row: str | None, seed: Any, overrides: Sequence[str]) -> Cell:
+def _cell(
+    config: DictConfig,
+    row: str | None,
+    seed: Any,
+    overrides: Sequence[str],
+    world: int | None = None,
+) -> Cell:
     with open_dict(config):
         config.seed = seed
+        if world is not None:
+            config.world = world
         config.row = row
     return Cell(row, seed, resolved_config(config), tuple(overrides))

@@ -17,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nlhf_repro.interfaces import ImpossibleSettingError, TrainingSettings
+from nlhf_repro.interfaces import ImpossibleSettingError, LanguageSettings, TrainingSettings
 from nlhf_repro.validation import Target, check, suggestion
 
 Config = dict[str, Any]
@@ -56,6 +56,7 @@ class RunConfig:
     name: str
     seed: int
     world: int
+    worlds: list[int] | None
     row: str | None
     rows: dict[str, list[str]]
     grid: Grid | None
@@ -73,6 +74,8 @@ class RunConfig:
     oracle_wrapper: dict[str, Target]
     benchmark: dict[str, Target]
     tracker: Target
+    prompts: Target | None
+    language: LanguageSettings | None
     table: dict[str, Any] | None = field(default=None)
 
 

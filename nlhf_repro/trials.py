@@ -88,14 +88,14 @@ def outcome(trial: Trial, metric: Metric) -> Outcome:
         if not _is_complete(cell):
             return Outcome("failed", *nothing, spent, f"seed {cell.seed}: {_run(cell)['error']}")
     values, floor = _values(trial.cells, metric)
-    if values.min() < -floor:
+    if floor > 0 and values.min() < -floor:
         reason = f"{metric.benchmark} is {values.min():.3g}, negative beyond rounding"
         return Outcome("failed", *nothing, spent, reason)
     config = trial.cells[0].config
     problems = _run(trial.cells[0])["ledger"]["problems"]
-    mean = estimate(
-        values, deterministic=is_deterministic(config), nested=problems == values.shape[1]
-    )
+    worlds = len({cell.world for cell in trial.cells})
+    nested = worlds > 1 or problems == values.shape[1]
+    mean = estimate(values, deterministic=is_deterministic(config), nested=nested)
     finite = math.isfinite(mean.lower) and math.isfinite(mean.upper)
     interval = (mean.lower, mean.upper) if finite else None
     return Outcome("complete", mean.estimate, mean.standard_error, interval, spent, "")
@@ -118,7 +118,8 @@ def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
             f"search.metric.benchmark = {metric.benchmark} is none of the experiment's benchmarks: "
             f"choose from {', '.join(config['benchmark'])}."
         )
-    if not build(config["benchmark"][metric.benchmark]).floor > 0:
+    benchmark = build(config["benchmark"][metric.benchmark])
+    if not (benchmark.floor > 0 or getattr(benchmark, "estimates_a_gap", False)):
         raise ImpossibleSettingError(
             f"search.metric.benchmark = {metric.benchmark} has no floor and so is no gap, of which "
             "the least is best: choose one."
@@ -130,10 +131,20 @@ def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
 
 
 def _values(cells: Sequence[Cell], metric: Metric) -> tuple[Array, float]:
-    """The metric's benchmark at the end of training, [seeds, games], and its floor."""
+    """The metric's benchmark at the end of training, and its floor.
+
+    [seeds, items] of one world; of several the mean over items, [seeds, worlds].
+    """
     folders = list(_score_folders(cells, metric))
     rows = [read_scores(folder)[metric.iterate][-1] for folder in folders]
-    return np.stack(rows), read_floor(folders[0])
+    worlds = list(dict.fromkeys(cell.world for cell in cells))
+    if len(worlds) == 1:
+        return np.stack(rows), read_floor(folders[0])
+    by_world = [
+        [row.mean() for cell, row in zip(cells, rows, strict=True) if cell.world == world]
+        for world in worlds
+    ]
+    return np.array(by_world).T, read_floor(folders[0])
 
 
 def _score_folders(cells: Sequence[Cell], metric: Metric) -> Iterator[Path]:

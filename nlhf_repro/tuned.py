@@ -18,7 +18,12 @@ Settings = Mapping[str, Any]
 
 PROBLEM = ("oracle", "oracle_wrapper", "model", "training", "budget", "algorithm")
 # How many games are drawn, and what is recorded of a run, leave its problem as it is.
-NO_PROBLEM = ("oracle.games", "training.record_points", "training.average_iterate")
+NO_PROBLEM = (
+    *("oracle.games", "training.record_points", "training.average_iterate"),
+    *("language.evaluation_split", "language.evaluation_samples"),
+    *("language.resume_every", "language.snapshots"),
+)
+LANGUAGE_PROBLEM = ("prompts", "language")
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,10 @@ def problem_of(config: Settings, tuned: Iterable[str]) -> dict[str, Any]:
     budget and algorithm, without the `tuned` keys. World, seed and benchmarks are no part of it.
     """
     left_out = {*NO_PROBLEM, *tuned}
+    groups = (*PROBLEM, *(x for x in LANGUAGE_PROBLEM if config.get(x) is not None))
     return {
         key: value
-        for group in PROBLEM
+        for group in groups
         for key, value in _dotted(config[group], group)
         if key not in left_out
     }

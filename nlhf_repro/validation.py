@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import math
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,7 +33,11 @@ def check(path: str, value: Any, annotation: Any) -> None:
     Raises:
         ImpossibleSettingError: naming the key, what it holds and what it takes.
     """
-    if annotation is Target:
+    inner = _optional(annotation)
+    if inner is not None:
+        if value is not None:
+            check(path, value, inner)
+    elif annotation is Target:
         _require_target(path, value)
     elif dataclasses.is_dataclass(annotation):
         _check_dataclass(path, value, typing.cast(type, annotation))
@@ -43,6 +48,15 @@ def check(path: str, value: Any, annotation: Any) -> None:
             _require_target(f"{path}.{key}", child)
     else:
         _check_type(path, value, annotation)
+
+
+def _optional(annotation: Any) -> Any:
+    """The class of nodes in `class | None`; None for every other annotation."""
+    kinds = [each for each in typing.get_args(annotation) if each is not type(None)]
+    optional = isinstance(annotation, types.UnionType) and len(kinds) == 1
+    if optional and (kinds[0] is Target or dataclasses.is_dataclass(kinds[0])):
+        return kinds[0]
+    return None
 
 
 def check_constructor(path: str, node: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Game
+from nlhf_repro.interfaces import Game, ImpossibleSettingError
 from nlhf_repro.models.tabular_softmax import SoftmaxPolicy
 from nlhf_repro.templates.benchmark.my_benchmark import MyBenchmark
 from nlhf_repro.templates.oracle.my_oracle import MyOracle
@@ -109,6 +109,92 @@ class NoGap(MyBenchmark):
 class FirstAction(MyBenchmark):
     def score(self, game, log_policy):
         return np.exp(log_policy[..., 0])
+
+
+# --- benchmarks of answers
+
+
+class GoodSamples:
+    """Mean length of the answers; keeps everything that is promised."""
+
+    floor = 0.0
+
+    def score_samples(self, policy, reference, oracle):
+        if not policy.tokens.size:
+            raise ImpossibleSettingError("There is no answer: draw some.")
+        return self.lengths(policy).mean(axis=1)
+
+    def lengths(self, policy):
+        return policy.tokens.astype(float)
+
+
+class FlatSamples(GoodSamples):
+    def score_samples(self, policy, reference, oracle):
+        return self.lengths(policy)
+
+
+class BelowZeroSamples(GoodSamples):
+    floor = -1.0
+
+
+class OverwritingSamples(GoodSamples):
+    def score_samples(self, policy, reference, oracle):
+        policy.log_prob[0] = 0.0
+        return GoodSamples.score_samples(self, policy, reference, oracle)
+
+
+class InfiniteSamples(GoodSamples):
+    def lengths(self, policy):
+        return np.where(policy.tokens > 15, np.inf, policy.tokens)
+
+
+class RelativeSamples(GoodSamples):
+    def lengths(self, policy):
+        return policy.tokens - policy.tokens.mean()
+
+
+class FirstAnswer(GoodSamples):
+    def lengths(self, policy):
+        return policy.tokens[:, :1]
+
+
+class HalfAnswers(GoodSamples):
+    """Says that it uses a half of the answers, and adds to all prompts what the first one was."""
+
+    def lengths(self, policy):
+        return policy.tokens + policy.log_prob[0, 0]
+
+
+class RestlessSamples(GoodSamples):
+    def lengths(self, policy):
+        return policy.tokens + np.random.default_rng().random()
+
+
+class EagerSamples(GoodSamples):
+    def score_samples(self, policy, reference, oracle):
+        return np.zeros(len(policy.prompts))
+
+
+class CrashingSamples(GoodSamples):
+    def score_samples(self, policy, reference, oracle):
+        return np.full(len(policy.prompts), 1 / len(policy.prompts) / policy.tokens.shape[1])
+
+
+class TrustingSamples(GoodSamples):
+    def lengths(self, policy):
+        return policy.tokens
+
+    def score_samples(self, policy, reference, oracle):
+        first = [answers[0] for answers in policy.responses]
+        return oracle.preference(policy.prompts, first, first[::-1])
+
+
+class NamelessSamples(TrustingSamples):
+    def score_samples(self, policy, reference, oracle):
+        found = TrustingSamples.score_samples(self, policy, reference, oracle)
+        if np.isnan(found).any():
+            raise ImpossibleSettingError("The oracle is broken.")
+        return found
 
 
 # --- models

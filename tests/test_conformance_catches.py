@@ -8,9 +8,20 @@ import pytest
 from broken_algorithms import ALGORITHM
 from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
+from broken_text_parts import CAUGHT as CAUGHT_IN_TEXT_PARTS
+from broken_text_parts import TEXT_ARGUMENTS
 
 from nlhf_repro.algorithms.inpo import INPO
-from nlhf_repro.conformance import CHECKS, Outcome, Subject, outcomes, reproducibility, settings
+from nlhf_repro.conformance import (
+    CHECKS,
+    TEXT_CHECKS,
+    Outcome,
+    Subject,
+    checks_of,
+    outcomes,
+    reproducibility,
+    settings,
+)
 from nlhf_repro.conformance import subjects as subjects_module
 from nlhf_repro.pipeline import collection
 
@@ -83,20 +94,31 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("Relative", "benchmark", "games and points", "games are mixed"),
     ("NoGap", "benchmark", "a gap is zero", "above its floor of 1e-12"),
     ("FirstAction", "benchmark", "the order of actions", "in another order"),
+    ("FlatSamples", "benchmark", "answers get one score", "with the shape (24, 12)"),
+    ("BelowZeroSamples", "benchmark", "answers get one score", "floor is -1.0"),
+    ("OverwritingSamples", "benchmark", "answers get one score", "writes into the samples"),
+    ("InfiniteSamples", "benchmark", "answers get one score", "is not finite"),
+    ("RelativeSamples", "benchmark", "prompts are scored apart", "prompts are mixed"),
+    ("FirstAnswer", "benchmark", "the order of answers", "in another order"),
+    ("HalfAnswers", "benchmark", "the order of answers", "the halves are not alike"),
+    ("RestlessSamples", "benchmark", "the same answers", "two evaluations"),
+    ("EagerSamples", "benchmark", "no answer is refused", "no prompt: "),
+    ("CrashingSamples", "benchmark", "no answer is refused", "is met by ZeroDivisionError"),
+    ("TrustingSamples", "benchmark", "replies that are no number", "refuse it in a sentence"),
+    ("NamelessSamples", "benchmark", "replies that are no number", "names no prompt"),
     ("Shifted", "model", "it starts at the reference", "away from the reference"),
     ("UnnormalModel", "model", "log prob is that", "sum to 1 +-"),
     ("SharingModel", "model", "games share no weights", "moves another game"),
     ("AliasingModel", "model", "snapshots restore", "moves with the weights"),
     ("UniformModel", "model", "samples follow", "standard errors away from the policy"),
+    *CAUGHT_IN_TEXT_PARTS,
 ]
 
 
 def outcome(subject: Subject, beginning: str) -> Outcome:
     """Of the one check whose name begins so."""
     (check,) = (
-        each
-        for each in CHECKS[subject.group]
-        if each.__name__.replace("_", " ").startswith(beginning)
+        each for each in checks_of(subject) if each.__name__.replace("_", " ").startswith(beginning)
     )
     (found,) = outcomes(subject, [check])
     return found
@@ -105,6 +127,8 @@ def outcome(subject: Subject, beginning: str) -> Outcome:
 def part(name: str, group: str) -> Subject:
     arguments = ARGUMENTS.get(group, {}) if name != "Incomplete" else {}
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
+    if name in TEXT_ARGUMENTS:
+        arguments, module = TEXT_ARGUMENTS[name], "broken_text_parts"
     if name.endswith(("Reference", "Players")):
         arguments = REFERENCE if name.endswith("Reference") else PLAYERS
         module = "broken_memories"
@@ -126,7 +150,7 @@ def test_every_check_is_shown_to_catch_something() -> None:
         "unknown words are refused",
         "faces refuse what they would ignore",
     }
-    for group, checks in CHECKS.items():
+    for group, checks in [*CHECKS.items(), *TEXT_CHECKS.items()]:
         for each in checks:
             name = each.__name__.replace("_", " ")
             shown = any(case[1] == group and name.startswith(case[2]) for case in CAUGHT)

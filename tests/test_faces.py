@@ -119,7 +119,7 @@ def test_gradients_of_sampled_losses_against_enumeration(loss, kind):
     outcomes = data_of(enumerated(game, softmax(theta), kind), kind)
     for data in (outcomes, collector.collect(collect, slots)):
         policy.zero_grad()
-        prompts = collector.prompts(data.weight.shape[1])
+        prompts = collector.prompts(data)
         objective(policy, fit, data, slots, prompts)().backward()
         found = policy.logits.grad.numpy()[0]
         assert np.abs(found - expected).max() / np.abs(expected).max() < 1e-10

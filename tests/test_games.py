@@ -116,6 +116,18 @@ def test_gaps_of_a_policy_without_full_support() -> None:
 # --- structure
 
 
+def test_majority_cycles_of_many_games() -> None:
+    ranking = np.array([[0.5, 0.9, 0.6], [0.1, 0.5, 0.6], [0.4, 0.4, 0.5]])
+    twice = ranking[[0, 0, 1]][:, [0, 0, 1]]  # the winner's other copy does not beat it
+    assert games.majority_cycles([CYCLE, ranking, ranking]) == (1 / 3, 1 / 3)
+    assert games.majority_cycles([ranking, twice]) == (0.0, 0.0)
+    below = np.full((4, 4), 0.1)  # an action that loses to all of a cycle
+    below[:3, :3], below[:3, 3], below[3, 3] = CYCLE, 0.9, 0.5
+    above = 1 - below  # and one that beats them
+    above[:3, :3] = CYCLE
+    assert games.majority_cycles([below, above]) == (1 / 4, 1 / 2)
+
+
 def test_cycle_share() -> None:
     assert games.cycle_share(CYCLE) == 1.0
     assert games.cycle_share(np.full((4, 4), 0.5)) == 0.0

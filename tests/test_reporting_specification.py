@@ -92,7 +92,7 @@ class SeedCount:
     def cell(self, row, confidence):
         return Cell(str(len(row.seeds)))
 
-    def explanation(self, confidence):
+    def explanation(self, confidence, clusters="games"):
         return "how many seeds finished"
 
 

@@ -11,10 +11,20 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "nlhf_repro"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PLUGINS = {"algorithms", "models", "oracles", "benchmarks"}
+PLUGINS = {"algorithms", "models", "oracles", "prompts", "benchmarks"}
 LAYERS = [
     {"interfaces"},
-    {"seeds", "games", "losses", "phases", "updates", "regressions", "selection", "uncertainty"},
+    {
+        "seeds",
+        "games",
+        "losses",
+        "phases",
+        "updates",
+        "regressions",
+        "selection",
+        "summaries",
+        "uncertainty",
+    },
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking", "templates"},

@@ -74,7 +74,7 @@ def sampled_gradient(run, collect, fit):
     policy, data = run.tabular_policy, run.collector.collect(collect, run.slots)
     policy.load(run.slots[fit.start])
     policy.zero_grad()
-    prompts = run.collector.prompts(data.weight.shape[1])
+    prompts = run.collector.prompts(data)
     objective(policy, fit, data, run.slots, prompts)().backward()
     return torch.cat([level.grad.flatten() for level in policy.parameters()]).numpy().copy()
 

@@ -40,7 +40,7 @@ def test_minibatches_visit_every_item_once_a_pass():
     seen = []
     collect, fit = method.phases(0)
     data = run.collector.collect(collect, run.slots)
-    loss = objective(run.tabular_policy, fit, data, run.slots, run.collector.prompts(7))
+    loss = objective(run.tabular_policy, fit, data, run.slots, run.collector.prompts(data))
 
     class Spy:
         prompts = loss.prompts

@@ -10,12 +10,17 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    language_models,
+    learned_oracles,
     ledgers,
     memory,
     models,
     oracles,
+    prompts,
     reproducibility,
+    sample_benchmarks,
     settings,
+    text_oracles,
     ties,
 )
 from nlhf_repro.conformance.outcomes import (
@@ -72,17 +77,65 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         models.games_share_no_weights,
         models.snapshots_restore_the_policy,
         models.samples_follow_the_policy,
+        language_models.a_base_can_converse,
+        language_models.the_seed_decides_the_base,
+        language_models.all_responses_sum_to_one,
+        language_models.snapshots_restore_the_language_model,
+        language_models.responses_follow_the_language_model,
+    ),
+    "prompts": (
+        prompts.prompts_end_with_the_user,
+        prompts.splits_are_disjoint,
+        prompts.the_world_decides_the_prompts,
+        prompts.the_vocabulary_has_every_word,
+        prompts.demonstrations_answer_training_prompts,
     ),
 }
+"""Of every group; of oracles and their wrappers, for games."""
+
+TEXT_CHECKS: dict[Group, tuple[Check, ...]] = {
+    "oracle": (
+        text_oracles.text_answers_sum_to_one,
+        text_oracles.hostile_texts_are_answered,
+        text_oracles.the_world_decides_the_answers,
+        text_oracles.items_are_answered_apart,
+        text_oracles.text_scores_explain_the_answers,
+        text_oracles.responder_types_are_responses,
+        text_oracles.no_response_beats_the_best_type,
+    ),
+    "oracle_wrapper": (
+        learned_oracles.it_learns_a_reward,
+        learned_oracles.learned_answers_sum_to_one,
+        learned_oracles.the_answers_decide_what_is_learned,
+        learned_oracles.what_cannot_be_learned_is_refused,
+    ),
+    "benchmark": (
+        sample_benchmarks.answers_get_one_score_a_prompt,
+        sample_benchmarks.prompts_are_scored_apart,
+        sample_benchmarks.the_order_of_answers_changes_nothing,
+        sample_benchmarks.the_same_answers_score_the_same_bytes,
+        sample_benchmarks.no_answer_is_refused,
+        sample_benchmarks.replies_that_are_no_number_are_refused,
+    ),
+}
+"""Of the parts that read text, in place of the checks of games."""
+
+
+def checks_of(subject: Subject) -> tuple[Check, ...]:
+    """The checks of the part's kind."""
+    if subject.reads_text and subject.group in TEXT_CHECKS:
+        return TEXT_CHECKS[subject.group]
+    return CHECKS[subject.group]
 
 
 def check_part(subject: Subject) -> Iterable[Outcome]:
     """Every check of the part's kind, as it ends."""
-    return outcomes(subject, CHECKS[subject.group])
+    return outcomes(subject, checks_of(subject))
 
 
 __all__ = [
     "CHECKS",
+    "TEXT_CHECKS",
     "AdviceError",
     "Check",
     "ConformanceError",
@@ -91,5 +144,6 @@ __all__ = [
     "Outcome",
     "Subject",
     "check_part",
+    "checks_of",
     "outcomes",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from nlhf_repro.conformance.laboratory import random_game
-from nlhf_repro.conformance.outcomes import ConformanceError, require
+from nlhf_repro.conformance.outcomes import ConformanceError, NotApplicableError, require
 from nlhf_repro.conformance.subjects import Subject
 from nlhf_repro.interfaces import Game, ImpossibleSettingError, TrainablePolicy
 from nlhf_repro.seeds import generator_for
@@ -92,6 +92,8 @@ def samples_follow_the_policy(subject: Subject) -> None:
 
 def _built(subject: Subject) -> tuple[Game, TrainablePolicy]:
     """A policy for random games of the first number of actions that the model takes."""
+    if hasattr(subject.kind, "base"):
+        raise NotApplicableError("it is a language model")
     model, refusal = subject.build(), None
     for actions in SIZES:
         game = random_game(29, GAMES, actions)

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.validation import HYDRA_KEYS, check_constructor, load_target
 
-Group = Literal["algorithm", "oracle", "oracle_wrapper", "benchmark", "model"]
+Group = Literal["algorithm", "oracle", "oracle_wrapper", "benchmark", "model", "prompts"]
 
 
 @final
@@ -39,6 +39,12 @@ class Subject:
     def shipped(self) -> bool:
         """Whether the class comes with this package."""
         return str(self.node["_target_"]).startswith("nlhf_repro.")
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
+        methods = ("prompts", "oracle", "learn", "score_samples")
+        return any(hasattr(self.kind, method) for method in methods)
 
     @property
     def kind(self) -> Any:

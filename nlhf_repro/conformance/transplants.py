@@ -50,7 +50,7 @@ def apart(run: SampledRun, state: ExactState) -> tuple[float, str]:
 def gradient(run: SampledRun, fit: Fit) -> Array:
     """Of the fit's loss on the collected data, in the logits, at the policy as it stands."""
     data, policy = run.data[fit.data], softmax_of(run)
-    prompts = run.collector.prompts(data.weight.shape[1])
+    prompts = run.collector.prompts(data)
     loss = objective(policy, fit, data, run.slots, prompts)
     policy.zero_grad()
     loss().backward()  # type: ignore[no-untyped-call]

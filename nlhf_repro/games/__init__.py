@@ -30,14 +30,17 @@ from nlhf_repro.games.responses import (
 )
 from nlhf_repro.games.structure import (
     HodgeDecomposition,
+    MajorityCycles,
     complete_preferences,
     cycle_share,
     hodge_decomposition,
+    majority_cycles,
 )
 
 __all__ = [
     "EquilibriumError",
     "HodgeDecomposition",
+    "MajorityCycles",
     "MalformedGameError",
     "best_response",
     "check_game",
@@ -53,6 +56,7 @@ __all__ = [
     "hodge_decomposition",
     "kl_to_equilibrium",
     "log_regularized_nash_equilibrium",
+    "majority_cycles",
     "nash_equilibrium",
     "preference",
     "regularized_best_response",

@@ -31,6 +31,18 @@ class HodgeDecomposition(NamedTuple):
     cyclic_share: Array
 
 
+class MajorityCycles(NamedTuple):
+    """How often a majority cycles on a batch of preference matrices, as shares in [0, 1].
+
+    triples: of the triples of actions, those that are majority cycles, see `cycle_share`.
+    games: of the games, those without a Condorcet winner: every action is beaten by another. An
+    action that is there twice ties with itself, and may still win.
+    """
+
+    triples: float
+    games: float
+
+
 def complete_preferences(lower: ArrayLike) -> Array:
     """The preference matrix of this strictly lower triangle; P + P^T = 1 gives the rest."""
     below = np.tril(np.asarray(lower, dtype=np.float64), -1)
@@ -48,6 +60,18 @@ def cycle_share(preference_matrix: ArrayLike) -> Array:
     beats = (matrix - 0.5 > SYMMETRY_TOLERANCE).astype(np.float64)
     cycles = np.trace(beats @ beats @ beats, axis1=-2, axis2=-1) / 3
     return np.asarray(cycles / max(comb(matrix.shape[-1], 3), 1))
+
+
+def majority_cycles(preference_matrices: ArrayLike) -> MajorityCycles:
+    """Both shares over all matrices [games, actions, actions], every game with equal weight.
+
+    On samples a game is a prompt and an action a response that was drawn for it.
+    """
+    matrices = check_preference_matrix(preference_matrices)
+    beaten = (matrices - 0.5 < -SYMMETRY_TOLERANCE).any(axis=-1)
+    return MajorityCycles(
+        triples=float(np.mean(cycle_share(matrices))), games=float(np.mean(beaten.all(axis=-1)))
+    )
 
 
 def hodge_decomposition(preference_matrix: ArrayLike) -> HodgeDecomposition:

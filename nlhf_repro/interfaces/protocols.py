@@ -78,10 +78,12 @@ class TrainablePolicy(Protocol):
     """A policy that the training loop samples from, scores with and trains.
 
     `prompts` and responses are integer tensors [problems, items]; a response is an action of a
-    game.
+    game, or the number of a text in the bank of a language model's run.
     """
 
     problems: int
+    sampled_tokens: int  # so far, by `sample`
+    trained_tokens: int  # so far, in log-probabilities with gradient
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The weights that are trained."""
@@ -152,6 +154,7 @@ class PreferenceOracle(Protocol):
         ...
 
 
+@runtime_checkable
 class OracleWrapper(Protocol):
     """A configured change of another oracle's answers."""
 

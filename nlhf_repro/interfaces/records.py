@@ -63,7 +63,7 @@ class Trajectory:
     updates: Array  # [points]
     comparisons: Array  # [points], per problem
     preference_evaluations: Array  # [points], per problem
-    last: Array  # [points, games, actions], normalized log-probabilities
+    last: Array  # [points, games, actions], normalized log-probabilities; empty for checkpoints
     average: Array | None  # [points, games, actions], normalized log-probabilities
     ledger: Ledger
 
@@ -93,8 +93,12 @@ class Tuning:
 class RowRecord:
     """The finished runs of one row of an experiment.
 
-    `values["duality_gap/last"]` holds a benchmark's values of an iterate. Missing seeds are
-    declared runs that have not finished; `failed` maps a failed seed to its error.
+    `values["duality_gap/last"]` holds a benchmark's values of an iterate on every item: `clusters`
+    is their plural noun. Games of a tabular batch are trained apart, `problems` of them. A language
+    model answers all prompts of its world: prompts are items of one problem, crossed with seeds.
+    Worlds share no weights: an item is then a world, its value the mean over the world's prompts,
+    and `problems` is their number. Missing seeds are declared runs that have not finished;
+    `failed` maps a failed seed to its error.
     """
 
     label: str
@@ -104,7 +108,7 @@ class RowRecord:
     updates: Array  # [points]
     comparisons: Array  # [points], per training problem
     preference_evaluations: Array  # [points], per training problem
-    values: Mapping[str, Array]  # [seeds, games, points]
+    values: Mapping[str, Array]  # [seeds, items, points]
     floors: Mapping[str, float]  # by benchmark
     deterministic: bool  # the exact face: training draws nothing at random
     regularization: float
@@ -114,3 +118,5 @@ class RowRecord:
     grid_point: float | None = None  # the number that the grid gives the row, None without a grid
     problems: int = 1  # training problems of a run: the number of games where games share nothing
     tuning: Tuning | None = None  # None: no search chose the row's settings
+    clusters: str = "games"  # what the items are: games, prompts or worlds
+    items: tuple[str, ...] = ()  # identifiers of the items, by which rows are paired; or none

@@ -31,6 +31,9 @@ class TabularPolicy(torch.nn.Module, ABC):
     responses [games, items] belongs to game g, so that the prompts need not be read.
     """
 
+    sampled_tokens = 0  # actions are no tokens
+    trained_tokens = 0
+
     def __init__(self, games: int, mixed: Mixture = sequence_mixture) -> None:
         """`mixed` says what a geometric mixture of this kind of policies is."""
         super().__init__()

@@ -11,7 +11,7 @@ import subprocess
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from nlhf_repro.pipeline.keys import (
     cell_key,
     evaluation_key,
     is_deterministic,
+    is_language,
     seed_factors,
     train_key,
 )
@@ -33,7 +34,10 @@ from nlhf_repro.pipeline.stages import evaluate_stage, load_trajectory, train_st
 from nlhf_repro.pipeline.store import StageStore
 
 Config = Mapping[str, Any]
-LIBRARIES = ("nlhf_repro", "hydra-core", "numpy", "omegaconf", "pyarrow", "scipy", "torch")
+LIBRARIES = (
+    *("nlhf_repro", "hydra-core", "numpy", "omegaconf", "pyarrow", "scipy", "torch"),
+    *("transformers", "tokenizers"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,26 +114,39 @@ def run_cell(config: Config, overrides: Sequence[str]) -> CellResult:
 
 
 def _compute(config: Config, store: StageStore, directory: Path, record: dict[str, Any]) -> None:
-    policy_key = train_key(config)
-    training = store.obtain(
-        "train", policy_key, lambda folder: train_stage(config, seed_factors(config), folder)
-    )
-    evaluations = {}
-    for name in config["benchmark"]:
-        evaluations[name] = store.obtain(
-            "evaluate",
-            evaluation_key(config, name),
-            lambda folder, name=name: evaluate_stage(  # type: ignore[misc]
-                config, name, policy_key, benchmark_version(config, name), training, folder
-            ),
-        )
+    if is_language(config):
+        from nlhf_repro.pipeline.language.cell import language_stages as stages
+    else:
+        stages = game_stages
+    training, evaluations = stages(config, store)
     trajectory = load_trajectory(training)
     write_atomically(directory / "metrics.jsonl", metrics_lines(trajectory, evaluations))
+    if (training / "training.jsonl").exists():
+        write_atomically(directory / "training.jsonl", (training / "training.jsonl").read_text())
     measured = json.loads((training / "measured.json").read_text())
     write_json(
         directory / "run.json",
         {**record, "status": "complete", "ledger": asdict(trajectory.ledger), "measured": measured},
     )
+
+
+def game_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, Path]]:
+    """The folders of the training and of every evaluation, computed where they lack."""
+    policy_key = train_key(config)
+    training = store.obtain(
+        "train", policy_key, lambda folder: train_stage(config, seed_factors(config), folder)
+    )
+    evaluations = {
+        name: store.obtain(
+            "evaluate",
+            evaluation_key(config, name),
+            partial(
+                evaluate_stage, config, name, policy_key, benchmark_version(config, name), training
+            ),
+        )
+        for name in config["benchmark"]
+    }
+    return training, evaluations
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, final
 
@@ -22,6 +22,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.models.tabular import TabularPolicy
 from nlhf_repro.oracles.matrix import MatrixOracle
 from nlhf_repro.pipeline.comparisons import (
+    Ask,
     PairData,
     PointData,
     PreferenceData,
@@ -39,6 +40,7 @@ from nlhf_repro.seeds import Generators
 from nlhf_repro.selection import selected_law
 
 Slots = Mapping[str, Snapshot]
+STREAMS = ("responses", "opponents", "answers")
 
 
 class Collector(Protocol):
@@ -54,9 +56,43 @@ class Collector(Protocol):
         """The labelled data."""
         ...
 
-    def prompts(self, items: int) -> torch.Tensor:
+    def prompts(self, data: PreferenceData) -> torch.Tensor:
         """The prompts of the items of the data, [problems, items]."""
         ...
+
+
+class PromptSource(Protocol):
+    """Which prompts are answered."""
+
+    @property
+    def unique(self) -> int:
+        """Different prompts drawn so far."""
+        ...
+
+    def draw(self, groups: int) -> torch.Tensor:
+        """The prompts of the next groups of responses, [problems, groups]."""
+        ...
+
+    def of(self, data: PreferenceData) -> torch.Tensor:
+        """The prompts of the items of the data, [problems, items]."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class ProblemPrompts:
+    """The prompts of games: every problem is its own only prompt, and its number."""
+
+    problems: int
+    unique: int = 1
+
+    def draw(self, groups: int) -> torch.Tensor:
+        """Every problem's own number."""
+        return torch.arange(self.problems)[:, None].expand(-1, groups)
+
+    def of(self, data: PreferenceData) -> torch.Tensor:
+        """Every problem's own number."""
+        return self.draw(data.weight.shape[1])
 
 
 @final
@@ -70,19 +106,18 @@ class SamplingCollector:
 
     policy: TrainablePolicy
     oracle: PreferenceOracle
+    source: PromptSource
     groups: int
     comparisons_budget: int | None
     generators: Generators
     ledger: Ledger
 
     def __post_init__(self) -> None:
-        self._responses = self.generators("responses")
-        self._opponents = self.generators("opponents")
-        self._answers = self.generators("answers")
+        self.streams = {name: self.generators(name) for name in STREAMS}
 
-    def prompts(self, items: int) -> torch.Tensor:
-        """Every problem's own index."""
-        return torch.arange(self.policy.problems)[:, None].expand(-1, items)
+    def prompts(self, data: PreferenceData) -> torch.Tensor:
+        """The prompts of the items of the data."""
+        return self.source.of(data)
 
     def affords(self, phases: Sequence[Phase]) -> bool:
         """Whether the rest of `comparisons_budget` pays for all of the phases, at full size.
@@ -96,60 +131,52 @@ class SamplingCollector:
 
     def collect(self, phase: Collect, slots: Slots) -> PreferenceData:
         """Sampled and labelled data."""
-        groups = self.groups
-        responses = self._sample(phase.candidate, slots, groups, phase.responses, self._responses)
+        prompts = self.source.draw(self.groups)
+        responses = self._sample(
+            phase.candidate, slots, prompts, phase.responses, self.streams["responses"]
+        )
+        ask = self._ask(phase, prompts)
         if phase.labels == "score":
-            scores = self.oracle.score(self.prompts(groups)[..., None], responses)
+            scores = self.oracle.score(prompts[..., None], responses)
             data = scored(phase, responses, scores)
         elif phase.labels == "none":
             data = scored(phase, responses, torch.zeros(responses.shape, dtype=torch.float64))
         elif phase.design == "against":
             opponents = [
-                self._sample(opponent, slots, groups, phase.opponents, self._opponents)
+                self._sample(opponent, slots, prompts, phase.opponents, self.streams["opponents"])
                 for opponent in phase.opponent
             ]
-            data = against(responses, torch.cat(opponents, dim=-1), self._ask(phase))
+            data = against(responses, torch.cat(opponents, dim=-1), ask)
         else:
-            data = self._among(phase, responses)
-        self._count(phase, groups)
+            data = _among(phase, responses, ask)
+        self._count(phase)
         return data
-
-    def _among(self, phase: Collect, responses: torch.Tensor) -> PreferenceData:
-        ask = self._ask(phase)
-        if phase.design == "win_rate":
-            return win_rates(responses, ask, phase.self_comparison)
-        if phase.design == "tournament":
-            return tournament(responses, ask)
-        if phase.design == "best_worst":
-            return best_worst(responses, win_counts(responses, ask))
-        return all_pairs(responses, ask)
 
     def _sample(
         self,
         responder: Responder,
         slots: Slots,
-        groups: int,
+        prompts: torch.Tensor,
         responses: int,
         generator: np.random.Generator,
     ) -> torch.Tensor:
         mixture = [(slots[name], weight) for name, weight in responder.mixture.items()]
-        return self.policy.sample(
-            mixture, responder.temperature, self.prompts(groups), responses, generator
-        )
+        return self.policy.sample(mixture, responder.temperature, prompts, responses, generator)
 
-    def _ask(self, phase: Collect) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    def _ask(self, phase: Collect, prompts: torch.Tensor) -> Ask:
         def ask(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
             extra = max(first.dim(), second.dim()) - 2
-            prompts = self.prompts(first.shape[1]).reshape(first.shape[0], -1, *([1] * extra))
-            probability = self.oracle.preference(prompts, first, second)
+            shaped = prompts.reshape(*prompts.shape, *([1] * extra))
+            probability = self.oracle.preference(shaped, first, second)
             if phase.labels == "probability":
                 return probability
-            uniform = torch.from_numpy(self._answers.random(tuple(probability.shape)))
+            uniform = torch.from_numpy(self.streams["answers"].random(tuple(probability.shape)))
             return (uniform < probability).to(probability.dtype)
 
         return ask
 
-    def _count(self, phase: Collect, groups: int) -> None:
+    def _count(self, phase: Collect) -> None:
+        groups = self.groups
         comparisons = groups * comparisons_in_group(phase)
         ledger = self.ledger
         bernoulli = comparisons if phase.labels == "bernoulli" else 0
@@ -162,8 +189,19 @@ class SamplingCollector:
             scores=ledger.scores + (groups * phase.responses if phase.labels == "score" else 0),
             responses=ledger.responses
             + groups * (phase.responses + phase.opponents * len(phase.opponent)),
-            unique_prompts=1,
+            unique_prompts=self.source.unique,
         )
+
+
+def _among(phase: Collect, responses: torch.Tensor, ask: Ask) -> PreferenceData:
+    """The data of a design that compares the responses of a group with each other."""
+    if phase.design == "win_rate":
+        return win_rates(responses, ask, phase.self_comparison)
+    if phase.design == "tournament":
+        return tournament(responses, ask)
+    if phase.design == "best_worst":
+        return best_worst(responses, win_counts(responses, ask))
+    return all_pairs(responses, ask)
 
 
 @final
@@ -178,9 +216,9 @@ class EnumeratingCollector:
     def __post_init__(self) -> None:
         self._preferences = torch.from_numpy(self.game.preference_matrix.copy())
 
-    def prompts(self, items: int) -> torch.Tensor:
-        """Every game's own index."""
-        return torch.arange(self.policy.problems)[:, None].expand(-1, items)
+    def prompts(self, data: PreferenceData) -> torch.Tensor:
+        """Every game's own number."""
+        return ProblemPrompts(self.policy.problems).of(data)
 
     def affords(self, phases: Sequence[Phase]) -> bool:
         """Always: nothing is asked."""
@@ -219,7 +257,8 @@ class EnumeratingCollector:
         """The expected label of every action, [games, actions]."""
         if phase.labels == "score":
             every = torch.arange(self.game.actions).expand(self.game.games, -1)
-            return MatrixOracle(self.game).score(self.prompts(self.game.actions), every)
+            prompts = ProblemPrompts(self.game.games).draw(self.game.actions)
+            return MatrixOracle(self.game).score(prompts, every)
         if phase.labels == "none":
             return torch.zeros_like(candidate)
         opponents = [self._probabilities(opponent, slots) for opponent in phase.opponent]

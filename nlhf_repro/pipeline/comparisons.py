@@ -39,6 +39,11 @@ class PointData:
 PreferenceData = PairData | PointData
 
 
+def responses_of(data: PreferenceData) -> tuple[torch.Tensor, ...]:
+    """The responses that the items hold: both sides of pairs, or the single ones."""
+    return (data.first, data.second) if isinstance(data, PairData) else (data.response,)
+
+
 def comparisons_in_group(collect: Collect) -> int:
     """Comparisons that one group of responses costs."""
     if collect.design == "against":

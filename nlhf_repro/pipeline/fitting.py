@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, final
@@ -12,8 +12,10 @@ import torch
 
 from nlhf_repro.interfaces import Fit, ImpossibleSettingError, PairLoss, PointLoss, Snapshot
 from nlhf_repro.interfaces import TrainablePolicy as Policy
+from nlhf_repro.losses import SquaredPair, SquaredPoint
 from nlhf_repro.models.tabular_softmax import SoftmaxPolicy
 from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
+from nlhf_repro.pipeline.optimization import PLAIN, Recipe, StepRecord
 
 SOUGHT_GRADIENT, ACCEPTED_GRADIENT = 1e-12, 1e-6
 MAXIMUM_CONVERGENCE_STEPS = 10_000
@@ -44,9 +46,22 @@ class Objective:
     data: PreferenceData
     anchor: torch.Tensor  # [problems, items]: of the response, or of first minus second
     prompts: torch.Tensor
+    scale: float = 1.0  # multiplies the loss
 
     def __call__(self, items: torch.Tensor | None = None) -> torch.Tensor:
         """Sum over problems of the weighted mean over the items (all of them where None)."""
+        data = self.data if items is None else _take(self.data, items)
+        return self._part(items, data.weight.sum(dim=1))
+
+    def parts(self, items: torch.Tensor | None, size: int) -> Iterator[torch.Tensor]:
+        """Terms of at most `size` items whose sum is the loss of all of `items`."""
+        if items is None:
+            items = torch.arange(self.prompts.shape[1]).expand(self.prompts.shape[0], -1)
+        total = _take(self.data, items).weight.sum(dim=1)
+        for part in torch.split(items, size, dim=1):
+            yield self._part(part, total)
+
+    def _part(self, items: torch.Tensor | None, total: torch.Tensor) -> torch.Tensor:
         data = self.data if items is None else _take(self.data, items)
         anchor = self.anchor if items is None else self.anchor.gather(1, items)
         prompts = self.prompts if items is None else self.prompts.gather(1, items)
@@ -58,9 +73,8 @@ class Objective:
         else:
             log_prob = self.policy.log_prob(prompts, data.response)
             values = self._point_loss().point(log_prob, log_prob - anchor, data.value)
-        total = data.weight.sum(dim=1)
         weight = data.weight / torch.where(total > 0, total, torch.ones_like(total))[:, None]
-        return (weight * values).sum()
+        return self.scale * (weight * values).sum()
 
     def largest_scaled_gradient(self) -> float:
         """Largest |dL / d logit| over all actions, divided by the action's share of the weights."""
@@ -98,14 +112,22 @@ def objective(
     data: PreferenceData,
     slots: Mapping[str, Snapshot],
     prompts: torch.Tensor,
+    unit_scale: bool = False,
 ) -> Objective:
-    """The objective of a phase whose anchors are the slots as they stand."""
+    """The objective of a phase whose anchors are the slots as they stand.
+
+    With `unit_scale` a squared loss is divided by its own scale squared, (gap / scale - margin)^2,
+    so that gradient clipping and learning rates mean the same whatever the algorithm's step.
+    """
     if isinstance(data, PairData):
         first = anchored_log_prob(policy, phase.anchors, slots, prompts, data.first)
         anchor = first - anchored_log_prob(policy, phase.anchors, slots, prompts, data.second)
     else:
         anchor = anchored_log_prob(policy, phase.anchors, slots, prompts, data.response)
-    return Objective(policy, phase.loss, data, anchor, prompts)
+    scale = 1.0
+    if unit_scale and isinstance(phase.loss, SquaredPair | SquaredPoint):
+        scale = 1.0 / phase.loss.scale**2
+    return Objective(policy, phase.loss, data, anchor, prompts, scale)
 
 
 def _take(data: PreferenceData, items: torch.Tensor) -> PreferenceData:
@@ -138,26 +160,46 @@ class Trainer:
         kind: Literal["sgd", "adam"],
         minibatch_size: int | None,
         generator: np.random.Generator,
+        recipe: Recipe = PLAIN,
+        observe: Callable[[StepRecord], None] | None = None,
     ) -> None:
         self.policy = policy
         self.minibatch_size = minibatch_size
         self.generator = generator
+        self.recipe = recipe
+        self.observe = observe
         self.gradient_steps = 0
-        self._live: Snapshot | None = None
-        parameters = list(policy.parameters())
+        self._parameters = list(policy.parameters())
+        decay = recipe.weight_decay
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.SGD(parameters, lr=1.0) if kind == "sgd" else torch.optim.Adam(parameters)
+            torch.optim.SGD(self._parameters, lr=1.0, weight_decay=decay)
+            if kind == "sgd"
+            else torch.optim.AdamW(self._parameters, weight_decay=decay)
         )
         self._fresh = deepcopy(self.optimizer.state_dict())
+        self.live = self.snapshot()
 
     def snapshot(self) -> Snapshot:
         """The present weights with the optimizer's state."""
-        self._live = self.policy.snapshot(self.optimizer.state_dict())
-        return self._live
+        self.live = self.policy.snapshot(self.optimizer.state_dict())
+        return self.live
 
-    def fit(self, phase: Fit, start: Snapshot, loss: Objective, learning_rate: float) -> Snapshot:
-        """Train from `start` as far as the phase says."""
-        if start is not self._live:
+    def rename(self, kept: Snapshot) -> Snapshot:
+        """Take `kept`, a copy of the present weights and state, as the present snapshot."""
+        self.live = kept
+        return kept
+
+    def resume(self, live: Snapshot) -> None:
+        """Take up training where another trainer's present snapshot was."""
+        self.policy.load(live)
+        self._restore(live.optimizer_state)
+        self.live = live
+
+    def fit(
+        self, phase: Fit, start: Snapshot, loss: Objective, learning_rate: float, update: int = 0
+    ) -> Snapshot:
+        """Train from `start` as far as the phase says, in the run's update of this number."""
+        if start is not self.live:
             self.policy.load(start)
             self._restore(start.optimizer_state)
         if phase.optimizer == "fresh":
@@ -165,23 +207,46 @@ class Trainer:
         if phase.gradient_steps is None:
             self._converge(loss)
         else:
-            self._descend(loss, phase.gradient_steps, learning_rate)
+            self._descend(loss, phase.gradient_steps, learning_rate, update)
         return self.snapshot()
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         # load_state_dict keeps the tensors it is given, and later steps write into them.
         self.optimizer.load_state_dict(deepcopy(dict(state)))
 
-    def _descend(self, loss: Objective, steps: int, learning_rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+    def _descend(self, loss: Objective, steps: int, learning_rate: float, update: int) -> None:
         problems, items = loss.prompts.shape
         batches = minibatches(problems, items, self.minibatch_size, self.generator)
-        for _, batch in zip(range(steps), batches, strict=False):
+        for step, batch in zip(range(steps), batches, strict=False):
+            rate = learning_rate * self.recipe.multiplier(update, step, steps, self.gradient_steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             self.optimizer.zero_grad()
-            loss(batch).backward()  # type: ignore[no-untyped-call]
+            value = self._backward(loss, batch)
+            norm = self._clip()
             self.optimizer.step()
-        self.gradient_steps += steps
+            if self.observe is not None:
+                self.observe(StepRecord(self.gradient_steps, value, norm, rate))
+            self.gradient_steps += 1
+
+    def _backward(self, loss: Objective, batch: torch.Tensor | None) -> float:
+        if self.recipe.microbatch is None:
+            value = loss(batch)
+            value.backward()  # type: ignore[no-untyped-call]
+            return float(value.detach())
+        total = 0.0
+        for part in loss.parts(batch, self.recipe.microbatch):
+            part.backward()  # type: ignore[no-untyped-call]
+            total += float(part.detach())
+        return total
+
+    def _clip(self) -> float:
+        """Clip where the recipe says so; the norm before, computed only where someone reads it."""
+        limit = self.recipe.gradient_clip
+        if limit is None and self.observe is None:
+            return float("nan")
+        most = float("inf") if limit is None else limit
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters, most))
 
     def _converge(self, loss: Objective) -> None:
         """L-BFGS towards a gradient of 1e-12.

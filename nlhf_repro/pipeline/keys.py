@@ -20,7 +20,18 @@ from nlhf_repro.pipeline.sources import source_hashes
 Config = Mapping[str, Any]
 
 STAGES_MODULE = "nlhf_repro.pipeline.stages"
+LANGUAGE_MODULE = "nlhf_repro.pipeline.language.stages"
 TRAINING_NODES = ("algorithm", "model", "oracle", "oracle_wrapper", "training", "budget")
+# Keys of the language node that no trained weight depends on.
+EVALUATION = ("evaluation_split", "evaluation_samples")
+PLACES = ("resume_every", "snapshots")
+LIBRARIES = ("numpy", "scipy")
+LANGUAGE_LIBRARIES = (*LIBRARIES, "torch", "transformers", "tokenizers")
+
+
+def is_language(config: Config) -> bool:
+    """Whether a language model is trained on prompts, and not a policy on games."""
+    return config["language"] is not None
 
 
 def is_deterministic(config: Config) -> bool:
@@ -30,7 +41,11 @@ def is_deterministic(config: Config) -> bool:
 
 def training_settings(config: Config) -> dict[str, Any]:
     """The nodes that training reads."""
-    return {node: config[node] for node in TRAINING_NODES}
+    settings = {node: config[node] for node in TRAINING_NODES}
+    if is_language(config):
+        language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
+        settings |= {"prompts": config["prompts"], "language": language}
+    return settings
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -57,21 +72,55 @@ def train_key(config: Config) -> str:
             "settings": settings,
             "world": config["world"],
             "seed": None if is_deterministic(config) else seed_factors(config),
-            **_environment(settings, torch=_needs_torch(config)),
+            **_environment(config, settings, torch=_needs_torch(config)),
         }
     )
+
+
+def fine_tune_key(config: Config) -> str | None:
+    """The key of the fine-tuned model; None where the configured one is taken as it is."""
+    if not config["language"]["fine_tuning"]:
+        return None
+    return digest({"stage": "fine_tune", **_base(config)})
+
+
+def sample_key(config: Config) -> str:
+    """The key of the recorded policies' answers to the scored prompts."""
+    return digest({"stage": "sample", "train": train_key(config), **_answers(config)})
+
+
+def reference_sample_key(config: Config) -> str:
+    """The key of the reference policy's answers, the same for all that start from it."""
+    return digest({"stage": "sample_reference", **_base(config), **_answers(config)})
+
+
+def _base(config: Config) -> dict[str, Any]:
+    """What the reference policy depends on."""
+    settings = {node: config[node] for node in ("model", "prompts")}
+    tuning = config["language"]["fine_tuning"]
+    environment = _environment(config, settings, torch=True)
+    return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}
+
+
+def _answers(config: Config) -> dict[str, Any]:
+    """What answers depend on beside the policy."""
+    names = (*EVALUATION, "max_new_tokens", "top_p", "top_k", "backend", "microbatch")
+    return {"answers": {name: config["language"][name] for name in names}}
 
 
 def evaluation_key(config: Config, benchmark: str) -> str:
     """The key of one benchmark's scores: of policies, game and the benchmark's settings."""
     settings = {"oracle": config["oracle"], "benchmark": config["benchmark"][benchmark]}
+    scored = {"train": train_key(config)}
+    if is_language(config):
+        scored = {"sample": sample_key(config), "reference": reference_sample_key(config)}
     return digest(
         {
             "stage": "evaluate",
             "name": benchmark,
-            "train": train_key(config),
+            **scored,
             "settings": settings,
-            **_environment(settings, torch=False),
+            **_environment(config, settings, torch=False),
         }
     )
 
@@ -92,9 +141,11 @@ def _needs_torch(config: Config) -> bool:
     return not is_deterministic(config) or bool(config["oracle_wrapper"])
 
 
-def _environment(settings: Config, torch: bool) -> dict[str, Any]:
-    modules = {STAGES_MODULE, *(target_module(part) for part in targets(settings))}
-    libraries = ("numpy", "scipy", "torch") if torch else ("numpy", "scipy")
+def _environment(config: Config, settings: Config, torch: bool) -> dict[str, Any]:
+    language = is_language(config)
+    stages = LANGUAGE_MODULE if language else STAGES_MODULE
+    modules = {stages, *(target_module(part) for part in targets(settings))}
+    libraries = LANGUAGE_LIBRARIES if language else (*LIBRARIES, *(("torch",) if torch else ()))
     return {
         "source": source_hashes(modules),
         "versions": {name: version(name) for name in libraries},

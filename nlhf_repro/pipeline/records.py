@@ -12,7 +12,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Array, RowRecord, Trajectory, Tuning
 from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
-from nlhf_repro.pipeline.keys import is_deterministic, training_settings
+from nlhf_repro.pipeline.keys import is_deterministic, is_language, training_settings
 from nlhf_repro.pipeline.metrics import read_floor, read_scores
 from nlhf_repro.pipeline.stages import load_trajectory
 
@@ -25,6 +25,7 @@ class DeclaredCell:
 
     row: str
     seed: int
+    world: int
     key: str
     config: Config
     tuning: Tuning | None = None
@@ -66,35 +67,74 @@ def row_records(cells: Sequence[DeclaredCell], output_dir: Path) -> list[RowReco
 def _row_record(
     label: str, cells: Sequence[DeclaredCell], variants: Mapping[str, str], output_dir: Path
 ) -> RowRecord:
-    finished = {cell.seed: cell for cell in cells if is_complete(output_dir, cell.key)}
-    failed = {
-        cell.seed: str(run["error"])
-        for cell in cells
-        if (run := read_run(run_directory(output_dir, cell.key))).get("status") == "failed"
-    }
-    runs = [_read(cell, output_dir) for cell in finished.values()]
-    first = runs[0] if runs else None
-    _require_equal_updates(label, runs)
+    worlds = list(dict.fromkeys(cell.world for cell in cells))
+    declared = list(dict.fromkeys(cell.seed for cell in cells))
+    finished = {(x.seed, x.world): x for x in cells if is_complete(output_dir, x.key)}
+    failed = _failures(cells, output_dir, several=len(worlds) > 1)
+    # A seed counts where it is finished in every world: none is averaged over those that are.
+    seeds = [x for x in declared if all((x, world) in finished for world in worlds)]
+    runs = [[_read(finished[seed, world], output_dir) for world in worlds] for seed in seeds]
+    first = runs[0][0] if runs else None
+    _require_equal_updates(label, [run for seed_runs in runs for run in seed_runs])
     base, point = grid_point(cells[0].config)
     return RowRecord(
         label=label,
         base=base,
         grid_point=point,
-        seeds=tuple(finished),
-        missing=tuple(x.seed for x in cells if x.seed not in finished and x.seed not in failed),
+        seeds=tuple(seeds),
+        missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
         comparisons=first.trajectory.comparisons if first else np.empty(0),
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
-        values=_stack([run.scores for run in runs]),
+        values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
         deterministic=is_deterministic(cells[0].config),
         regularization=first.regularization if first else _declared_regularization(cells[0].config),
         variants=variants,
-        measured=_stack([run.measured for run in runs]),
-        problems=first.trajectory.ledger.problems if first else 1,
+        measured=_stack([_measured(seed_runs) for seed_runs in runs]),
+        problems=_problems(first, worlds),
         tuning=cells[0].tuning,
+        clusters=_clusters(cells[0].config, worlds),
     )
+
+
+def _failures(cells: Sequence[DeclaredCell], output_dir: Path, several: bool) -> dict[int, str]:
+    """The error of every failed seed, and its world where there are several."""
+    failed: dict[int, str] = {}
+    for cell in cells:
+        run = read_run(run_directory(output_dir, cell.key))
+        if run.get("status") == "failed":
+            where = f"world {cell.world}: " if several else ""
+            failed.setdefault(cell.seed, f"{where}{run['error']}")
+    return failed
+
+
+def _scores(worlds: Sequence[_Run]) -> dict[str, Array]:
+    """Scores [items, points] of one world; of several the mean over items, [worlds, points]."""
+    if len(worlds) == 1:
+        return dict(worlds[0].scores)
+    names = worlds[0].scores
+    return {name: np.stack([run.scores[name].mean(axis=0) for run in worlds]) for name in names}
+
+
+def _measured(worlds: Sequence[_Run]) -> dict[str, float]:
+    """The mean over worlds of what a run was measured to spend."""
+    names = worlds[0].measured
+    return {name: float(np.mean([run.measured[name] for run in worlds])) for name in names}
+
+
+def _problems(first: _Run | None, worlds: Sequence[int]) -> int:
+    if len(worlds) > 1:
+        return len(worlds)
+    return first.trajectory.ledger.problems if first else 1
+
+
+def _clusters(config: Config, worlds: Sequence[int]) -> str:
+    """What the items of a row's values are."""
+    if len(worlds) > 1:
+        return "worlds"
+    return "prompts" if is_language(config) else "games"
 
 
 def _read(cell: DeclaredCell, output_dir: Path) -> _Run:

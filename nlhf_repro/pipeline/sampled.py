@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -22,14 +22,22 @@ from nlhf_repro.interfaces import (
     Phase,
     PreferenceOracle,
     Snapshot,
+    TrainablePolicy,
     TrainingSettings,
 )
 from nlhf_repro.models.tabular import TabularPolicy
 from nlhf_repro.oracles.matrix import MatrixOracle
-from nlhf_repro.pipeline.collection import Collector, EnumeratingCollector, SamplingCollector
+from nlhf_repro.pipeline.collection import (
+    Collector,
+    EnumeratingCollector,
+    ProblemPrompts,
+    SamplingCollector,
+)
 from nlhf_repro.pipeline.comparisons import PreferenceData
 from nlhf_repro.pipeline.fitting import Trainer, objective
 from nlhf_repro.seeds import Generators
+
+Observer = Callable[[Phase, PreferenceData, Mapping[str, Snapshot]], None]
 
 
 def sampled_run(
@@ -58,7 +66,13 @@ def sampled_run(
         for wrapper in wrappers:
             oracle = wrapper.wrap(oracle)
         collector = SamplingCollector(
-            policy, oracle, settings.groups_per_iteration, comparisons_budget, generators, ledger
+            policy,
+            oracle,
+            ProblemPrompts(game.games),
+            settings.groups_per_iteration,
+            comparisons_budget,
+            generators,
+            ledger,
         )
     trainer = Trainer(
         policy, settings.optimizer, settings.minibatch_size, generators("minibatches")
@@ -73,22 +87,44 @@ class SampledRun:
     def __init__(
         self,
         algorithm: Algorithm,
-        policy: TabularPolicy,
+        policy: TrainablePolicy,
         collector: Collector,
         trainer: Trainer,
         learning_rate: float | None,
         actions: int,
+        observe: Observer | None = None,
+        keep: Callable[[Snapshot], Snapshot] | None = None,
     ) -> None:
+        """`observe` is told of everything collected; `keep` says where fitted policies are kept."""
         self.algorithm = algorithm
-        self.tabular_policy = policy
+        self.trainable = policy
         self.collector = collector
         self.trainer = trainer
         self.learning_rate = learning_rate
         self.actions = actions
         self.updates = 0
-        start = trainer.snapshot()
-        self.slots = defaultdict(lambda: start, {"reference": start, "current": start})
+        self.start = trainer.live
+        self.slots = self._named({})
         self.data: dict[str, PreferenceData] = {}
+        self._observe = observe
+        self._keep = keep
+
+    def _named(self, slots: Mapping[str, Snapshot]) -> defaultdict[str, Snapshot]:
+        """The policies of these names; every other name starts at the reference."""
+        start = self.start
+        return defaultdict(lambda: start, {"reference": start, "current": start, **slots})
+
+    def continue_from(self, start: Snapshot, slots: Mapping[str, Snapshot], live: Snapshot) -> None:
+        """Take the named policies of another run of the same kind, `live` under training."""
+        self.start = start
+        self.slots = self._named(slots)
+        self.trainer.resume(live)
+
+    @property
+    def tabular_policy(self) -> TabularPolicy:
+        """The policy of a run on games."""
+        assert isinstance(self.trainable, TabularPolicy)
+        return self.trainable
 
     def advance(self) -> bool:
         """One iteration; False, and nothing is asked, where the budget does not pay for it."""
@@ -104,6 +140,8 @@ class SampledRun:
         """One phase."""
         if isinstance(phase, Collect):
             self.data[phase.into] = self.collector.collect(phase, self.slots)
+            if self._observe is not None:
+                self._observe(phase, self.data[phase.into], self.slots)
         elif isinstance(phase, Fit):
             self.slots[phase.produces] = self._fit(phase)
         else:
@@ -111,12 +149,14 @@ class SampledRun:
 
     def _fit(self, phase: Fit) -> Snapshot:
         data = self.data[phase.data]
-        prompts = self.collector.prompts(data.weight.shape[1])
-        loss = objective(self.tabular_policy, phase, data, self.slots, prompts)
+        prompts = self.collector.prompts(data)
+        scaled = self.trainer.recipe.unit_scale
+        loss = objective(self.trainable, phase, data, self.slots, prompts, scaled)
         rate = self.learning_rate
         if rate is None:
             rate = self.algorithm.learning_rate(self.actions, self.updates) or 0.0
-        return self.trainer.fit(phase, self.slots[phase.start], loss, rate)
+        fitted = self.trainer.fit(phase, self.slots[phase.start], loss, rate, self.updates)
+        return fitted if self._keep is None else self.trainer.rename(self._keep(fitted))
 
     def _moved(self, phase: Advance) -> Snapshot:
         """The source, or the average of the target's and the source's weights."""
@@ -132,7 +172,12 @@ class SampledRun:
 
     def count(self) -> Ledger:
         """The cost so far."""
-        return replace(self.collector.ledger, gradient_steps=self.trainer.gradient_steps)
+        return replace(
+            self.collector.ledger,
+            gradient_steps=self.trainer.gradient_steps,
+            sampled_tokens=self.trainable.sampled_tokens,
+            trained_tokens=self.trainable.trained_tokens,
+        )
 
     def policy(self) -> Array:
         """Present probabilities, [games, actions]."""

@@ -35,7 +35,7 @@ def check_settings(
     Raises:
         ImpossibleSettingError: One sentence that names the key and the remedy.
     """
-    _check_numbers(settings)
+    check_numbers(settings)
     if settings.face == "exact":
         if comparisons_budget is not None:
             raise _no_comparisons(settings, comparisons_budget)
@@ -43,8 +43,8 @@ def check_settings(
         return
     phases = list(algorithm.phases(0))
     model.build(game, np.random.default_rng(0))  # a model that does not fit the games says so
-    _check_steps(phases)
-    _check_temperatures([*phases, *algorithm.phases(1)])
+    check_steps(phases)
+    check_temperatures([*phases, *algorithm.phases(1)])
     _check_learning_rate(algorithm, model, settings, phases)
     for phase in (*phases, *algorithm.phases(1)):
         if isinstance(phase, Collect):
@@ -54,11 +54,12 @@ def check_settings(
     if settings.face == "expected":
         _check_expected(settings, comparisons_budget)
     elif comparisons_budget is not None:
-        _check_budget(phases, settings, comparisons_budget)
-        _check_data_set(algorithm, settings, comparisons_budget)
+        check_budget(phases, settings, comparisons_budget)
+        check_data_set(algorithm, settings, comparisons_budget)
 
 
-def _check_numbers(settings: TrainingSettings) -> None:
+def check_numbers(settings: TrainingSettings) -> None:
+    """Refuse counts below 1 and learning rates that are not positive."""
     for name in ("iterations", "record_points", "groups_per_iteration", "minibatch_size"):
         value = getattr(settings, name)
         if value is not None and value < 1:
@@ -70,7 +71,7 @@ def _check_numbers(settings: TrainingSettings) -> None:
         )
 
 
-def _check_temperatures(phases: Sequence[Phase]) -> None:
+def check_temperatures(phases: Sequence[Phase]) -> None:
     """A score-function gradient is that of the policy which drew the responses."""
     tempered = {
         phase.into: phase.candidate.temperature
@@ -119,7 +120,8 @@ def _check_learning_rate(
         )
 
 
-def _check_steps(phases: Sequence[Phase]) -> None:
+def check_steps(phases: Sequence[Phase]) -> None:
+    """Refuse fits of no gradient step."""
     for phase in phases:
         if isinstance(phase, Fit) and phase.gradient_steps is not None and phase.gradient_steps < 1:
             raise ImpossibleSettingError(
@@ -172,7 +174,8 @@ def _check_expected(settings: TrainingSettings, budget: int | None) -> None:
         )
 
 
-def _check_budget(phases: Sequence[Phase], settings: TrainingSettings, budget: int) -> None:
+def check_budget(phases: Sequence[Phase], settings: TrainingSettings, budget: int) -> None:
+    """Refuse a budget that never ends training, or that does not pay for one iteration."""
     from nlhf_repro.pipeline.comparisons import iteration_comparisons
 
     collects = any(isinstance(phase, Collect) for phase in phases)
@@ -201,7 +204,7 @@ def offline_group(algorithm: Algorithm) -> int | None:
     return first if first and not again else None
 
 
-def _check_data_set(algorithm: Algorithm, settings: TrainingSettings, budget: int) -> None:
+def check_data_set(algorithm: Algorithm, settings: TrainingSettings, budget: int) -> None:
     """Refuse an offline algorithm that would leave more than a group of its budget unasked."""
     cost = offline_group(algorithm)
     if cost is None or budget - cost * settings.groups_per_iteration <= cost:

@@ -61,7 +61,7 @@ def evaluate_stage(
             values = np.asarray(benchmark.score(game, log_policy), dtype=np.float64)
             check_scores(values, name, iterate, trajectory.updates)
             scores[iterate] = values
-    _write_scores(folder, scores, trajectory.updates, policy_key, name, benchmark_version)
+    write_scores(folder, scores, trajectory.updates, policy_key, name, benchmark_version)
     description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
 
@@ -77,18 +77,20 @@ def game_of(config: Config) -> Game:
     return game
 
 
-def check_scores(values: Array, name: str, iterate: str, updates: Array) -> None:
+def check_scores(
+    values: Array, name: str, iterate: str, updates: Array, item_noun: str = "game"
+) -> None:
     """Refuse scores that are not finite.
 
     Raises:
-        FloatingPointError: naming the first update and game whose score is no number.
+        FloatingPointError: naming the first update and item whose score is no number.
     """
     broken = np.argwhere(~np.isfinite(values))
     if broken.size:
         point, item = (int(index) for index in broken[0])
         raise FloatingPointError(
             f"{name} of the {iterate} iterate is {values[point, item]} at update "
-            f"{updates[point]:g} of game {item}: the policy diverged or lost actions; "
+            f"{updates[point]:g} of {item_noun} {item}: the policy diverged or lost actions; "
             "lower the step size."
         )
 
@@ -112,10 +114,10 @@ def load_trajectory(folder: Path) -> Trajectory:
         return Trajectory(**{"average": None, **arrays}, ledger=ledger)
 
 
-def _write_scores(
+def write_scores(
     folder: Path, scores: Mapping[str, Array], updates: Array, policy: str, name: str, version: str
 ) -> None:
-    """One line an iterate, update and item; the game is the item and its own cluster."""
+    """One line an iterate, update and item; a game or a prompt is an item and its own cluster."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -69,7 +69,15 @@ class StageStore:
             self._seal(partial, stage, key)
             partial.rename(folder)
             flush_to_disk(self.root)
+            shutil.rmtree(self.scratch(stage, key), ignore_errors=True)
         return folder
+
+    def scratch(self, stage: str, key: str) -> Path:
+        """Where an unfinished computation of this stage keeps what lets it go on after a kill.
+
+        It lies outside of the stage's folder and is removed when the stage is whole.
+        """
+        return self.root / "unfinished" / f"{stage}-{key[:16]}"
 
     def _seal(self, partial: Path, stage: str, key: str) -> None:
         files = sorted(path for path in partial.rglob("*") if path.is_file())

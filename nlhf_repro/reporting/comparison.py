@@ -31,14 +31,17 @@ class Column(Protocol):
         """The cell of a row with finished seeds; RefusedCell where the records do not give one."""
         ...
 
-    def explanation(self, confidence: float) -> str:
-        """One sentence for the notes: what the number is and where its interval comes from."""
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
+        """One sentence for the notes: what the number is and where its interval comes from.
+
+        `clusters` is the plural noun of what a row's items are: games, prompts or worlds.
+        """
         ...
 
 
 @runtime_checkable
 class ComparableColumn(Column, Protocol):
-    """A column whose rows can be compared, paired by game."""
+    """A column whose rows can be compared, paired by game, prompt or world."""
 
     @property
     def across_regularization(self) -> bool:
@@ -51,7 +54,7 @@ class ComparableColumn(Column, Protocol):
         """Row against baseline, with the unadjusted p-value (NaN at checkpoint level)."""
         ...
 
-    def comparison_explanation(self) -> str:
+    def comparison_explanation(self, clusters: str = "games") -> str:
         """What the comparison's number is: a ratio, or a difference."""
         ...
 

@@ -26,9 +26,9 @@ from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
 class Curve:
     """One row's learning curve, or one label's values over the points of a grid.
 
-    `middle` is the geometric mean over seeds and games of the values clipped to the floor (over a
+    `middle` is the geometric mean over seeds and items of the values clipped to the floor (over a
     grid, the mean that the figure declares); `lower` and `upper` are its t interval, NaN
-    where the logarithm is refused or one game is all there is. `quartiles` are those of the single
+    where the logarithm is refused or one item is all there is. `quartiles` are those of the single
     runs.
     """
 

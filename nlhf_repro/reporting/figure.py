@@ -13,7 +13,7 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.axes import INK, Look, draw_panel
 from nlhf_repro.reporting.curves import AnyFigure, Panel, figure_panels
 from nlhf_repro.reporting.figure_specification import GridFigureSpecification
-from nlhf_repro.reporting.series import axis_label
+from nlhf_repro.reporting.series import axis_label, cluster_noun
 from nlhf_repro.reporting.specification import TableSpecification
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ def draw_figures(
     paths = []
     for figure in specification.figures:
         panels = figure_panels(rows, figure, specification.level)
-        paths += _draw(panels, figure, specification.level, folder)
+        reading = _reading(panels, figure, specification.level, cluster_noun(rows))
+        paths += _draw(panels, figure, reading, folder)
     return paths
 
 
 def _draw(
-    panels: Sequence[Panel], specification: AnyFigure, confidence: float, folder: Path
+    panels: Sequence[Panel], specification: AnyFigure, reading: str, folder: Path
 ) -> list[Path]:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -74,7 +75,7 @@ def _draw(
         figure.suptitle(specification.title, x=0.01, ha="left", fontsize=13, weight="bold")
         _legend(
             figure,
-            _reading(panels, specification, confidence),
+            reading,
             looks,
             grid=isinstance(specification, GridFigureSpecification),
         )
@@ -100,14 +101,16 @@ def _horizontal(specification: AnyFigure) -> str:
     return axis_label(specification.axis)
 
 
-def _reading(panels: Sequence[Panel], specification: AnyFigure, confidence: float) -> str:
+def _reading(
+    panels: Sequence[Panel], specification: AnyFigure, confidence: float, clusters: str
+) -> str:
     """What the lines and bands are."""
     grid = isinstance(specification, GridFigureSpecification)
     mean = "geometric" if all(panel.logarithmic for panel in panels) else "arithmetic"
     line = f"{'point' if grid else 'line'}: {mean} mean of the runs"
     if not any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
         return f"{line}; no interval is estimable"
-    band = f"{'bar' if grid else 'band'}: {confidence:.0%} t interval, games as clusters"
+    band = f"{'bar' if grid else 'band'}: {confidence:.0%} t interval, {clusters} as clusters"
     return f"{line}; {band}" if grid else f"{line}; {band}; thin lines: quartiles"
 
 

@@ -60,7 +60,7 @@ class GridFigureSpecification:
         name: Of the files; lower case.
         title: Above the figure.
         benchmark: On the vertical axis.
-        mean: Over seeds and games; geometric needs a benchmark with a floor and draws a log scale.
+        mean: Over seeds and items; geometric needs a benchmark with a floor and draws a log scale.
         label: The vertical axis in words.
         iterates: A panel each where panels is `iterate`, else one.
         axis: `grid`.

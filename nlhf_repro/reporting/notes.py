@@ -8,7 +8,14 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
-from nlhf_repro.reporting.series import Axis, axis_label, own_label, point_label
+from nlhf_repro.reporting.series import (
+    Axis,
+    axis_label,
+    cluster_noun,
+    own_label,
+    point_label,
+    singular,
+)
 from nlhf_repro.reporting.specification import TableSpecification
 from nlhf_repro.reporting.tuning import tuning_notes
 
@@ -19,7 +26,7 @@ def table_notes(
     """Every line that has something to say about this table, in a fixed order."""
     return (
         *_size_notes(rows),
-        *_column_notes(specification),
+        *_column_notes(specification, cluster_noun(rows)),
         *_comparison_notes(rows, specification),
         *_mark_notes(table),
         *_row_notes(rows),
@@ -30,22 +37,36 @@ def table_notes(
 
 
 def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
-    yield "K x n: training seeds x games, the same games for every row."
+    clusters = cluster_noun(rows)
+    one = singular(clusters)
+    yield f"K x n: training seeds x {clusters}, the same {clusters} for every row."
     exact = [row.label for row in rows if row.deterministic]
     if exact:
         which = "all rows" if len(exact) == len(rows) else "; ".join(exact)
-        yield f"exact ({which}): no training variance; games are the cluster."
+        yield f"exact ({which}): no training variance; {clusters} are the cluster."
     if any(not row.deterministic and games_share_nothing(row) for row in rows if row.values):
-        yield "Games share no weights and no draws, so seeds are repeats inside a game."
-    games = {values.shape[1] for row in rows for values in row.values.values()}
-    if 1 in games:
-        which = "this table" if games == {1} else "a row with n = 1"
-        yield f"One game: nothing in {which} generalizes over games, so no interval is estimable."
+        yield (
+            f"{clusters.capitalize()} share no weights and no draws, so seeds are repeats inside a "
+            f"{one}."
+        )
+    if any(row.clusters == "prompts" for row in rows):
+        yield "Prompts are crossed with seeds: the policy of every seed answers all of them."
+        yield (
+            "One world (one oracle, one starting policy, one set of prompts): a claim about this "
+            "world only."
+        )
+    counts = {values.shape[1] for row in rows for values in row.values.values()}
+    if 1 in counts:
+        which = "this table" if counts == {1} else "a row with n = 1"
+        yield (
+            f"One {one}: nothing in {which} generalizes over {clusters}, so no interval is "
+            "estimable."
+        )
 
 
-def _column_notes(specification: TableSpecification) -> Iterator[str]:
+def _column_notes(specification: TableSpecification, clusters: str) -> Iterator[str]:
     for column in specification.columns:
-        yield f"{column.header}: {column.explanation(specification.level)}."
+        yield f"{column.header}: {column.explanation(specification.level, clusters)}."
 
 
 def _comparison_notes(
@@ -54,11 +75,12 @@ def _comparison_notes(
     primary, column = specification.primary, specification.compared
     if primary is None or column is None or not primary.baselines:
         return
+    explained = column.comparison_explanation(cluster_noun(rows))
     compared = sum(not primary.is_baseline(row) for row in rows)
     point = " at the same point" if any(row.grid_point is not None for row in rows) else ""
     same = "" if column.across_regularization else " of the same regularization"
     yield (
-        f"comparison: {primary.column}, {column.comparison_explanation()} (baseline{same}{point}: "
+        f"comparison: {primary.column}, {explained} (baseline{same}{point}: "
         f"{'; '.join(primary.baselines)}) [{specification.level:.0%} interval, not adjusted]; p "
         f"adjusted by Holm over the {compared} comparisons that the "
         f"table declares, refused ones counted as p = 1; {primary.seeds} seeds."

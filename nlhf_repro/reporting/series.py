@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -41,6 +42,22 @@ def axis_counts(row: RowRecord, axis: Axis) -> Array:
         "comparisons": row.comparisons,
         "preference_evaluations": row.preference_evaluations,
     }[axis]
+
+
+def cluster_noun(rows: Sequence[RowRecord]) -> str:
+    """What the rows' items are, in the plural; several kinds are listed."""
+    recorded = [row for row in rows if row.values] or list(rows)
+    return " or ".join(dict.fromkeys(row.clusters for row in recorded)) or "games"
+
+
+def singular(clusters: str) -> str:
+    """One of several items: game of games; "game or prompt" of "games or prompts"."""
+    return " or ".join(noun.removesuffix("s") for noun in clusters.split(" or "))
+
+
+def training_noun(clusters: str) -> str:
+    """What one training problem is, to which ledgers count: a game, or a language model's world."""
+    return "game" if clusters == "games" else "world"
 
 
 def check_at(at: At) -> None:
@@ -96,7 +113,7 @@ def _axis_and_count(row: RowRecord, at: dict[Axis | Literal["share"], float]) ->
 
 
 def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
-    """The finished seeds' values of a benchmark, [seeds, games, points].
+    """The finished seeds' values of a benchmark, [seeds, items, points].
 
     Raises:
         RefusedCell: the row has no such record, or a value that is not finite.
@@ -112,7 +129,7 @@ def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
 
 
 def values_at(row: RowRecord, benchmark: str, iterate: str, at: At) -> Array:
-    """The finished seeds' values at one point, [seeds, games].
+    """The finished seeds' values at one point, [seeds, items].
 
     Raises:
         RefusedCell: as `series` and `recorded_point`.
@@ -159,18 +176,24 @@ def collapse_exact(row: RowRecord) -> RowRecord:
 
 
 def check_comparable(first: RowRecord, second: RowRecord, benchmark: str, iterate: str) -> None:
-    """Refuse to pair rows that play other games.
+    """Refuse to pair rows that play other games, or answer other prompts.
 
-    Every run starts at the reference policy, so that rows on the same games agree on what a
-    benchmark measures before the first update; records without update 0 cannot be checked.
+    Items with identifiers are compared by them. Every tabular run starts at the reference policy,
+    so that rows on the same games agree on what a benchmark measures before the first update;
+    records without update 0 cannot be checked so, nor can samples, which differ between runs.
 
     Raises:
-        RefusedCell: another number of games, or other values at update 0.
+        RefusedCell: items of another kind, another number of them, other identifiers, or other
+            values of games at update 0.
     """
+    if first.clusters != second.clusters:
+        raise RefusedCell(f"refused: {first.clusters} against {second.clusters}")
     start, other = series(first, benchmark, iterate)[0], series(second, benchmark, iterate)[0]
     if len(start) != len(other):
-        raise RefusedCell(f"refused: {len(start)} against {len(other)} games")
-    if first.updates[0] != 0 or second.updates[0] != 0:
+        raise RefusedCell(f"refused: {len(start)} against {len(other)} {first.clusters}")
+    if first.items and second.items and first.items != second.items:
+        raise RefusedCell(f"refused: other {first.clusters}")
+    if first.clusters != "games" or first.updates[0] != 0 or second.updates[0] != 0:
         return
     if not np.allclose(start[:, 0], other[:, 0], rtol=1e-6, atol=1e-9):
         raise RefusedCell("refused: other games or references (values at update 0 differ)")

@@ -111,12 +111,12 @@ def _inserted(
 
 
 def _size(row: RowRecord) -> Cell:
-    """Seeds times games, behind every number of the row."""
-    games = {values.shape[1] for values in row.values.values()}
-    if not row.seeds or not games:
-        return Cell(f"0 x {max(games)}" if games else "-")
+    """Seeds times games, prompts or worlds, behind every number of the row."""
+    items = {values.shape[1] for values in row.values.values()}
+    if not row.seeds or not items:
+        return Cell(f"0 x {max(items)}" if items else "-")
     seeds = "exact" if row.deterministic else str(len(row.seeds))
-    return Cell(f"{seeds} x {max(games)}", seeds=len(row.seeds), clusters=max(games))
+    return Cell(f"{seeds} x {max(items)}", seeds=len(row.seeds), clusters=max(items))
 
 
 def _cost(row: RowRecord, name: str) -> Cell:

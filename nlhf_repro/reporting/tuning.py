@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nlhf_repro.interfaces import RowRecord, Tuning
+from nlhf_repro.reporting.series import cluster_noun, training_noun
 
 
 def tuning_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
@@ -21,11 +22,11 @@ def tuning_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
         if row.tuning is not None:
             searches.setdefault(row.tuning.name, []).append((row.label, row.tuning))
     for name, tuned in searches.items():
-        yield _search(name, [tuning for _, tuning in tuned])
+        yield _search(name, [tuning for _, tuning in tuned], training_noun(cluster_noun(rows)))
         yield from _doubts(tuned)
 
 
-def _search(name: str, tunings: Sequence[Tuning]) -> str:
+def _search(name: str, tunings: Sequence[Tuning], problem: str) -> str:
     winners = {tuning.row: tuning for tuning in tunings}
     trials = sorted({tuning.trials for tuning in winners.values() if tuning.trials})
     spent = sum(tuning.comparisons for tuning in winners.values())
@@ -33,8 +34,8 @@ def _search(name: str, tunings: Sequence[Tuning]) -> str:
     seen = f"{_counted('world', first.worlds)}, {_counted('seed', first.seeds)}"
     return (
         f"Tuned: {name}, {_listed(trials) or 'no'} trials a row on {seen}, by the {first.metric}; "
-        f"{spent} comparisons a game were spent on tuning these rows, which their budgets do not "
-        "count. Intervals and p-values take the winners as given: another search could choose "
+        f"{spent} comparisons a {problem} were spent on tuning these rows, which their budgets do "
+        "not count. Intervals and p-values take the winners as given: another search could choose "
         "others."
     )
 

@@ -21,7 +21,11 @@ from nlhf_repro.uncertainty.censored import (
 )
 from nlhf_repro.uncertainty.engine import difference, estimate
 from nlhf_repro.uncertainty.equivalence import Equivalence, equivalence
-from nlhf_repro.uncertainty.exploitability import Exploitability, split_sample_exploitability
+from nlhf_repro.uncertainty.exploitability import (
+    Exploitability,
+    cross_fitted_maximum,
+    split_sample_exploitability,
+)
 from nlhf_repro.uncertainty.gaps import (
     GapRatio,
     GapsRefusedError,
@@ -84,6 +88,7 @@ __all__ = [
     "clusters_needed",
     "components_from_pilot",
     "contrast_correlation",
+    "cross_fitted_maximum",
     "curl_test",
     "difference",
     "equivalence",

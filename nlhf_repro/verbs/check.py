@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from omegaconf import OmegaConf
+
 from nlhf_repro.config import (
     add_user_modules,
     compose_config,
@@ -29,10 +31,15 @@ from nlhf_repro.verbs.sweep import quoted
 GROUPS: tuple[Group, ...] = get_args(Group)
 METHODS: dict[str, Group] = {  # what only a class of this group has
     "exact_update": "algorithm",
+    "prompts": "prompts",
     "game": "oracle",
+    "oracle": "oracle",
+    "learn": "oracle_wrapper",
     "wrap": "oracle_wrapper",
     "score": "benchmark",
+    "score_samples": "benchmark",
     "build": "model",
+    "base": "model",
 }
 ROW_KEYS = ("algorithm", "training")
 # Where an algorithm ties no rate to its step: the quickstart's optimizer.
@@ -93,14 +100,21 @@ def subject_of(target: str, overrides: Sequence[str], searched: Sequence[str]) -
     chosen: Group = group
     several = chosen in ("benchmark", "oracle_wrapper")
     choice = f"{chosen}=[{name}]" if several else f"{chosen}={name}"
-    config = resolved_config(compose_config([*searched, choice, *overrides]))
-    node = config[chosen]
+    node = _composed(chosen, [*searched, choice, *overrides])
     if several and name not in node:
         raise ImpossibleSettingError(
             f"{chosen}/{name}.yaml does not say where it belongs: let its first line be "
             f"'# @package {chosen}.{name}'."
         )
     return Subject(chosen, name, node[name] if several else node)
+
+
+def _composed(group: Group, overrides: Sequence[str]) -> Any:
+    """The group's node of the composed configuration."""
+    config = compose_config(overrides)
+    if group == "prompts":  # which no run reads yet: there is no schema to check it against
+        return OmegaConf.to_container(config[group], resolve=True)
+    return resolved_config(config)[group]
 
 
 def compare(
@@ -177,8 +191,9 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     group = next((METHODS[name] for name in METHODS if hasattr(kind, name)), None)
     if group is None:
         raise ImpossibleSettingError(
-            f"{target} is no part: an algorithm has exact_update, an oracle game, an oracle "
-            "wrapper wrap, a benchmark score and a model build."
+            f"{target} is no part: an algorithm has exact_update, an oracle game or oracle, an "
+            "oracle wrapper wrap or learn, a benchmark score or score_samples, a model build or "
+            "base, and prompts prompts."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."

@@ -48,7 +48,7 @@ def compare(known: argparse.Namespace) -> int:
     if _is_row(known.first) and _is_row(known.second):
         from nlhf_repro.verbs.compare_rows import compare_rows
 
-        names, caption, found, notes = compare_rows(
+        names, caption, found, notes, clusters = compare_rows(
             known.first, known.second, known.metric, known.config_dir
         )
         ratio = found[0].unit == TIMES
@@ -59,6 +59,7 @@ def compare(known: argparse.Namespace) -> int:
         margin = log(known.margin) if ratio and known.margin is not None else known.margin
     else:
         names, caption, found, notes = _compare_files(known)
+        clusters = "questions"
         margin = known.margin
     if margin is not None and len({each.unit for each in found}) > 1:
         raise ImpossibleSettingError("--margin has a unit: choose metrics of one with --metric.")
@@ -67,7 +68,7 @@ def compare(known: argparse.Namespace) -> int:
         records = [verdict_record(names, each, notes) for each in verdicts]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
-        table = verdict_table(names, caption, verdicts, notes)
+        table = verdict_table(names, caption, verdicts, notes, clusters)
         sys.stdout.write(rendered([table], known.format))
     return 0
 

@@ -10,7 +10,7 @@ from nlhf_repro.reporting.columns.gap import GeometricMeanGap
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.columns.mean import MeanValue
 from nlhf_repro.reporting.comparison import Primary, check_pair
-from nlhf_repro.reporting.scores.verdict_table import OVER_GAMES, TIMES
+from nlhf_repro.reporting.scores.verdict_table import OWN_UNIT, TIMES
 from nlhf_repro.reporting.scores.verdicts import Verdict, verdict_on
 from nlhf_repro.reporting.series import collapse_exact
 from nlhf_repro.validation import suggestion
@@ -21,8 +21,10 @@ Comparable = GeometricMeanGap | MeanValue
 
 def compare_rows(
     first: str, second: str, metrics: Sequence[str], config_dir: str | None
-) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
+) -> tuple[tuple[str, str], str, list[Verdict], list[str], str]:
     """Verdicts on two rows as the experiment's table compares them: differences, or log ratios.
+
+    Last comes the plural noun of what the rows are paired by: games, prompts or worlds.
 
     Args:
         first: EXPERIMENT:ROW.
@@ -65,11 +67,12 @@ def compare_rows(
                 f"{first} against {baseline}, {column.header}: {refusal} (run nlhf reproduce "
                 f"{experiment}, or choose other rows)."
             ) from refusal
+    noun = records[label].clusters
     notes = [
         "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
-        *(f"{column.header}: {column.explanation(0.95)}." for column in columns),
+        *(f"{column.header}: {column.explanation(0.95, noun)}." for column in columns),
     ]
-    return (label, baseline), f"{experiment}, {design} seeds.", found, notes
+    return (label, baseline), f"{experiment}, {design} seeds.", found, notes, noun
 
 
 def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[Comparable]:
@@ -101,6 +104,6 @@ def _verdict(column: Comparable, row: RowRecord, baseline: RowRecord, *, matched
     still = games_share_nothing(row, baseline) or (row.deterministic and baseline.deterministic)
     if isinstance(column, MeanValue):
         found = column.difference(row, baseline, matched, 0.95)
-        return verdict_on(column.header, OVER_GAMES, means, found, nested=still)
+        return verdict_on(column.header, OWN_UNIT, means, found, nested=still)
     ratio = column.ratio(row, baseline, matched, 0.95)
     return verdict_on(column.header, TIMES, means, ratio.on_log_scale, nested=still)

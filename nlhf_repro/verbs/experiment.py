@@ -53,7 +53,8 @@ class Experiment:
     def records(self) -> list[RowRecord]:
         """Its rows, as far as they are on disk."""
         declared = [
-            DeclaredCell(x.row or "", x.seed, x.key, x.config, x.tuning) for x in self.cells
+            DeclaredCell(x.row or "", x.seed, x.world, x.key, x.config, x.tuning)
+            for x in self.cells
         ]
         return row_records(declared, self.output_dir)
 

@@ -109,8 +109,9 @@ def launcher_overrides(overrides: Sequence[str], jobs: int) -> list[str]:
 
 def job_overrides(overrides: Sequence[str], cell: Cell) -> list[str]:
     """What Hydra's sweeper would hand to the job of this cell."""
-    own = [f"row={quoted(cell.row or '')}", f"seed={cell.seed}"]
-    return [*(x for x in overrides if not override_key(x).startswith("hydra")), *own]
+    own = [f"row={quoted(cell.row or '')}", f"seed={cell.seed}", f"world={cell.world}"]
+    given = (x for x in overrides if not override_key(x).startswith("hydra"))
+    return [*(x for x in given if override_key(x) != "world"), *own]
 
 
 @contextmanager

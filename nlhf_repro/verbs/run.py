@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import hydra
 import yaml
@@ -22,11 +23,17 @@ from nlhf_repro.config import (
 )
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
-from nlhf_repro.pipeline.keys import Config
+from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.settings import (
+    check_game_parts,
+    check_language_parts,
+    check_language_settings,
+)
+from nlhf_repro.pipeline.language.task import language_settings
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
-from nlhf_repro.validation import check_constructor
+from nlhf_repro.validation import check_constructor, load_target
 from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
@@ -87,24 +94,32 @@ def check_parts(config: Config) -> None:
     Raises:
         ImpossibleSettingError: a constructor does not take its arguments, or refuses them.
     """
-    for name in ("algorithm", "model", "oracle", "tracker"):
-        check_constructor(name, config[name])
-    for group in ("oracle_wrapper", "benchmark"):
-        for name, node in config[group].items():
-            check_constructor(f"{group}.{name}", node)
-            build(node)
-    build(config["tracker"])
-    algorithm = build(config["algorithm"])
+    nodes = _part_nodes(config)
+    for name, node in nodes.items():
+        check_constructor(name, node)
+    kinds = {name: load_target(name, node["_target_"]) for name, node in nodes.items()}
+    (check_language_parts if is_language(config) else check_game_parts)(config, kinds)
+    built = {name: build(node) for name, node in nodes.items() if name != "model"}
+    algorithm = built["algorithm"]
     if not isinstance(algorithm, Algorithm):
         raise ImpossibleSettingError(
             f"algorithm._target_ = {config['algorithm']['_target_']} is no algorithm: give it what "
             "nlhf_repro.interfaces.Algorithm lists."
         )
     settings = TrainingSettings(**config["training"])
-    check_settings(
-        algorithm,
-        build(config["model"]),
-        game_of(config),
-        settings,
-        config["budget"]["comparisons"],
-    )
+    budget = config["budget"]["comparisons"]
+    model = build(config["model"])
+    if is_language(config):
+        wrappers = [x for name, x in built.items() if name.startswith("oracle_wrapper.")]
+        check_language_settings(algorithm, settings, language_settings(config), wrappers, budget)
+    else:
+        check_settings(algorithm, model, game_of(config), settings, budget)
+
+
+def _part_nodes(config: Config) -> dict[str, Any]:
+    """Every node that names a class, by its key."""
+    single = ("algorithm", "model", "oracle", "tracker", "prompts")
+    nodes = {name: config[name] for name in single if config[name] is not None}
+    for group in ("oracle_wrapper", "benchmark"):
+        nodes |= {f"{group}.{name}": node for name, node in config[group].items()}
+    return nodes

@@ -29,6 +29,8 @@ def sweep_of_cells(arguments: Sequence[str]) -> list[str]:
         added.append("row=" + ",".join(quoted(label) for label in rows))
     if "seed" not in given:
         added.append("seed=" + ",".join(str(seed) for seed in config.seeds["values"]))
+    if "world" not in given and config.worlds is not None:
+        added.append("world=" + ",".join(str(world) for world in config.worlds))
     return [*arguments, *added]
 
 

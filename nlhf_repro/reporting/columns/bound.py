@@ -11,7 +11,7 @@ from nlhf_repro.interfaces import Array, RowRecord
 from nlhf_repro.reporting import theorems
 from nlhf_repro.reporting.cells import Cell, RefusedCell
 from nlhf_repro.reporting.numbers import plain
-from nlhf_repro.reporting.series import own_label, series
+from nlhf_repro.reporting.series import own_label, series, singular
 
 Bound = Literal["inpo_last_iterate_kl", "log_ratio", "inpo_average_gap"]
 
@@ -65,7 +65,9 @@ class RatioToBound:
         ratios = ratio_to_bound(row, values, self.bound)
         largest = float(ratios.max())
         broken = int((ratios > 1).any(axis=(0, -1)).sum())
-        verdict = "holds" if not broken else f"violated in {broken} of {ratios.shape[1]} games"
+        verdict = (
+            "holds" if not broken else f"violated in {broken} of {ratios.shape[1]} {row.clusters}"
+        )
         stated = self.bound != "inpo_average_gap"
         return Cell(
             f"{plain(largest)}, {verdict}" if stated else plain(largest),
@@ -75,12 +77,12 @@ class RatioToBound:
             level="exact",
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """The bound."""
         when = "at the end" if self.bound == "inpo_average_gap" else "and recorded update from 1 on"
         return (
-            f"largest {self.benchmark} ({self.iterate} iterate) of any game {when}, no interval, "
-            f"over {STATEMENTS[self.bound]}"
+            f"largest {self.benchmark} ({self.iterate} iterate) of any "
+            f"{singular(clusters)} {when}, no interval, over {STATEMENTS[self.bound]}"
         )
 
 

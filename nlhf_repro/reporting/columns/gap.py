@@ -17,6 +17,7 @@ from nlhf_repro.reporting.series import (
     check_at,
     check_comparable,
     point_note,
+    singular,
     values_at,
 )
 from nlhf_repro.uncertainty import GapRatio, GapsRefusedError, geometric_mean, ratio_of_gaps
@@ -25,7 +26,7 @@ from nlhf_repro.uncertainty import GapRatio, GapsRefusedError, geometric_mean, r
 @final
 @dataclass(frozen=True)
 class GeometricMeanGap:
-    """Geometric mean of a gap over seeds and games, with the t interval of its logarithm.
+    """Geometric mean of a gap over seeds and items, with the t interval of its logarithm.
 
     Attributes:
         header: The column's title.
@@ -72,17 +73,18 @@ class GeometricMeanGap:
             note=joined(point_note(row, self.at), clipped, engine_note(mean.on_log_scale)),
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
-            f"geometric mean of {self.benchmark} ({self.iterate} iterate) over seeds and games "
-            f"{at_text(self.at)} [{confidence:.0%} t interval of the log gap, games as clusters]"
+            f"geometric mean of {self.benchmark} ({self.iterate} iterate) over seeds and "
+            f"{clusters} {at_text(self.at)} [{confidence:.0%} t interval of the log gap, "
+            f"{clusters} as clusters]"
         )
 
     def compare(
         self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
     ) -> Cell:
-        """The row's geometric-mean gap as a multiple of the baseline's, paired by game."""
+        """The row's geometric-mean gap as a multiple of the baseline's, paired by item."""
         ratio = self.ratio(row, baseline, matched, confidence)
         known = ratio.on_log_scale.level == "algorithm"
         clipped = f"{sum(ratio.at_floor)} gaps at the floor" if any(ratio.at_floor) else ""
@@ -106,7 +108,7 @@ class GeometricMeanGap:
         """What `compare` prints, with the difference of log gaps behind it.
 
         Raises:
-            RefusedCell: the rows have other games or records, or too many gaps at the floor.
+            RefusedCell: the rows have other items or records, or too many gaps at the floor.
         """
         check_comparable(row, baseline, self.benchmark, self.iterate)
         first = values_at(row, self.benchmark, self.iterate, self.at)
@@ -127,9 +129,12 @@ class GeometricMeanGap:
             worst = max((first, second), key=lambda gaps: float((gaps <= floor).mean()))
             raise RefusedCell("refused: " + _refusal_text(worst, floor, refusal)) from refusal
 
-    def comparison_explanation(self) -> str:
+    def comparison_explanation(self, clusters: str = "games") -> str:
         """What the comparison's number is."""
-        return "geometric mean over games of the row's gap over the baseline's, paired by game"
+        return (
+            f"geometric mean over {clusters} of the row's gap over the baseline's, paired by "
+            f"{singular(clusters)}"
+        )
 
 
 def _floor(row: RowRecord, column: GeometricMeanGap) -> float:

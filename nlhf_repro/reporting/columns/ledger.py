@@ -8,7 +8,7 @@ from typing import final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell
 from nlhf_repro.reporting.numbers import exact_count
-from nlhf_repro.reporting.series import Axis, axis_counts, axis_label
+from nlhf_repro.reporting.series import Axis, axis_counts, axis_label, training_noun
 
 
 @final
@@ -29,7 +29,7 @@ class LedgerTotal:
         total = float(axis_counts(row, self.axis)[-1])
         return Cell(exact_count(total), total)
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return f"{axis_label(self.axis)} of a training problem at the end of training, exact"
 
@@ -51,9 +51,9 @@ class TuningTotal:
             return Cell("none", 0.0)
         return Cell(exact_count(row.tuning.comparisons), float(row.tuning.comparisons))
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
-            "comparisons a game that tuning the row spent on all trials, beside those of training; "
-            "a failed trial counts with its whole budget"
+            f"comparisons a {training_noun(clusters)} that tuning the row spent on all trials, "
+            "beside those of training; a failed trial counts with its whole budget"
         )

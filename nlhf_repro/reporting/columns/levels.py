@@ -13,8 +13,15 @@ def level_of(row: RowRecord, level: Level) -> Level:
 
 
 def games_share_nothing(*rows: RowRecord) -> bool:
-    """Whether every game of these rows is a training problem of its own."""
-    return all(row.problems == values.shape[1] for row in rows for values in row.values.values())
+    """Whether every item of these rows (a game, a world) is a training problem of its own.
+
+    Prompts never are: one policy answers them all.
+    """
+    return all(
+        row.clusters != "prompts" and row.problems == values.shape[1]
+        for row in rows
+        for values in row.values.values()
+    )
 
 
 def engine_note(inference: Inference) -> str:

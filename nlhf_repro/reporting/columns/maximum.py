@@ -1,4 +1,4 @@
-"""The largest value of any game and seed."""
+"""The largest value of any item and seed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell
 from nlhf_repro.reporting.numbers import plain
-from nlhf_repro.reporting.series import At, at_text, check_at, point_note, values_at
+from nlhf_repro.reporting.series import At, at_text, check_at, point_note, singular, values_at
 
 
 @final
 @dataclass(frozen=True)
 class Maximum:
-    """Maximum of a benchmark over seeds and games: descriptive, so it has no interval.
+    """Maximum of a benchmark over seeds and items: descriptive, so it has no interval.
 
     Attributes:
         header: The column's title.
@@ -44,9 +44,10 @@ class Maximum:
             note=point_note(row, self.at),
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
-            f"largest {self.benchmark} ({self.iterate} iterate) of any seed and game "
-            f"{at_text(self.at)}; descriptive, grows with their number, no interval"
+            f"largest {self.benchmark} ({self.iterate} iterate) of any seed and "
+            f"{singular(clusters)} {at_text(self.at)}; descriptive, grows with their number, no "
+            "interval"
         )

@@ -16,6 +16,7 @@ from nlhf_repro.reporting.series import (
     check_at,
     check_comparable,
     point_note,
+    singular,
     values_at,
 )
 from nlhf_repro.uncertainty import Difference, difference, estimate
@@ -24,7 +25,7 @@ from nlhf_repro.uncertainty import Difference, difference, estimate
 @final
 @dataclass(frozen=True)
 class MeanValue:
-    """Arithmetic mean of a benchmark over seeds and games, with the engine's t interval.
+    """Arithmetic mean of a benchmark over seeds and items, with the engine's t interval.
 
     Attributes:
         header: The column's title.
@@ -59,17 +60,17 @@ class MeanValue:
             note=joined(point_note(row, self.at), engine_note(mean)),
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
-            f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and games "
-            f"{at_text(self.at)} [{confidence:.0%} t interval, games as clusters]"
+            f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and {clusters} "
+            f"{at_text(self.at)} [{confidence:.0%} t interval, {clusters} as clusters]"
         )
 
     def compare(
         self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
     ) -> Cell:
-        """The row's mean minus the baseline's, paired by game."""
+        """The row's mean minus the baseline's, paired by item."""
         result = self.difference(row, baseline, matched, confidence)
         exact = row.deterministic and baseline.deterministic
         return Cell(
@@ -90,7 +91,7 @@ class MeanValue:
         """What `compare` prints.
 
         Raises:
-            RefusedCell: the rows have other games or records.
+            RefusedCell: the rows have other items or records.
         """
         check_comparable(row, baseline, self.benchmark, self.iterate)
         first = values_at(row, self.benchmark, self.iterate, self.at)
@@ -105,6 +106,6 @@ class MeanValue:
             games_share_nothing(row, baseline),
         )
 
-    def comparison_explanation(self) -> str:
+    def comparison_explanation(self, clusters: str = "games") -> str:
         """What the comparison's number is."""
-        return "the row's mean minus the baseline's, paired by game"
+        return f"the row's mean minus the baseline's, paired by {singular(clusters)}"

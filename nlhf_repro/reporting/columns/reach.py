@@ -49,7 +49,7 @@ class UpdatesToReach:
             clusters=times.shape[1],
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
             f"{axis_label(self.axis)} until the first recorded point with {self.benchmark} "

@@ -1,4 +1,4 @@
-"""The share of games that got below a threshold."""
+"""The share of games, or other items, that got below a threshold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nlhf_repro.uncertainty import proportion
 @final
 @dataclass(frozen=True)
 class ShareBelow:
-    """Share of games at or below a threshold, with Wilson's interval.
+    """Share of items at or below a threshold, with Wilson's interval.
 
     Attributes:
         header: The column's title.
@@ -55,10 +55,10 @@ class ShareBelow:
             note=joined(point_note(row, self.at), warning),
         )
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
-            f"share of games with {self.benchmark} ({self.iterate} iterate) at or below "
-            f"{self.threshold:g} {at_text(self.at)} [{confidence:.0%} Wilson interval, games as "
-            "clusters]"
+            f"share of {clusters} with {self.benchmark} ({self.iterate} iterate) at or below "
+            f"{self.threshold:g} {at_text(self.at)} [{confidence:.0%} Wilson interval, "
+            f"{clusters} as clusters]"
         )

@@ -62,7 +62,7 @@ class Verdict:
         text = ", ".join(f"{name} {count}/{kinds.size}" for name, count in found.items())
         return Cell(text, seeds=values.shape[0], clusters=values.shape[1])
 
-    def explanation(self, confidence: float) -> str:
+    def explanation(self, confidence: float, clusters: str = "games") -> str:
         """The rule."""
         return (
             f"{self.benchmark} ({self.iterate} iterate) of each run over the last "

@@ -1,0 +1,60 @@
+"""How a language model is tuned, asked, trained and scored: the keys of the `language` node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nlhf_repro.interfaces.text import Split
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Supervised fine-tuning on the demonstrations of the prompts; its result is the reference.
+
+    AdamW with `warmup_steps` of linear rise, then a cosine to 0; the loss is the mean cross-entropy
+    of response tokens, the end-of-sequence token included.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    gradient_clip: float | None
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """Everything that a run on a language model needs beside the `training` node.
+
+    log_prob: a response's log-probability in losses, the sum over its tokens or their mean.
+    uniform_temperature: of the present policy, which stands for the uniform responses that some
+    algorithms compare and that cannot be drawn from all texts (2 in the language models of EGPO,
+    arXiv:2503.08942, beside a top-k of 10); null: such algorithms are refused.
+    microbatch: responses that go through the model at once; memory, not results.
+    unit_scale: squared losses divided by their scale squared (eta^2 for INPO, tau^2 for IPO).
+    schedule: of the learning rate, `cosine` within every fit, `cosine_over_run` over all updates.
+    evaluation_split: whose prompts are scored; searches use `tuning`.
+    evaluation_samples: responses to every scored prompt.
+    resume_every: updates after which a killed training goes on; null: from its beginning.
+    snapshots: where the policies of earlier updates are kept.
+    """
+
+    fine_tuning: FineTuning | None
+    max_new_tokens: int
+    top_p: float | None
+    top_k: int | None
+    uniform_temperature: float | None
+    backend: Literal["own", "generate"]
+    log_prob: Literal["sum", "mean"]
+    schedule: Literal["constant", "cosine", "cosine_over_run"]
+    warmup_steps: int
+    weight_decay: float
+    gradient_clip: float | None
+    microbatch: int
+    unit_scale: bool
+    evaluation_split: Split
+    evaluation_samples: int
+    resume_every: int | None
+    snapshots: Literal["memory", "disk"]

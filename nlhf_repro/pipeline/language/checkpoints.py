@@ -1,0 +1,70 @@
+"""The recorded policies of a language run: one file of weights a recorded update."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from nlhf_repro.interfaces import Ledger, Snapshot, Trajectory
+from nlhf_repro.models.snapshots import DiskParameters, write_parameters
+from nlhf_repro.pipeline.sampled import SampledRun
+
+
+@final
+class CheckpointRecorder:
+    """Writes the policy that is reported as `checkpoint-<update>.safetensors` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.updates: list[int] = []
+        self.ledgers: list[Ledger] = []
+
+    def record(self, update: int, run: SampledRun) -> None:
+        """Keep the present policy.
+
+        Raises:
+            FloatingPointError: a weight is not finite.
+        """
+        parameters = run.slots["current"].parameters
+        for name, value in parameters.items():
+            if not bool(value.isfinite().all()):
+                raise FloatingPointError(
+                    f"the weights {name} are no longer finite by update {update}: lower "
+                    "training.learning_rate or algorithm.step_size."
+                )
+        write_parameters(checkpoint_path(self.folder, update), parameters)
+        self.updates.append(update)
+        self.ledgers.append(run.count())
+
+    def trajectory(self, ledger: Ledger) -> Trajectory:
+        """What was recorded; the policies are in the folder."""
+        return Trajectory(
+            updates=np.array(self.updates, dtype=np.float64),
+            comparisons=np.array([each.comparisons for each in self.ledgers], dtype=np.float64),
+            preference_evaluations=np.zeros(len(self.updates)),
+            last=np.empty((len(self.updates), 0, 0)),
+            average=None,
+            ledger=ledger,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        return {"updates": self.updates, "ledgers": [asdict(each) for each in self.ledgers]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; later checkpoints in the folder are written again."""
+        self.updates = list(state["updates"])
+        self.ledgers = [Ledger(**each) for each in state["ledgers"]]
+
+
+def checkpoint_path(folder: Path, update: int) -> Path:
+    """Where the policy of this update lies."""
+    return folder / f"checkpoint-{update}.safetensors"
+
+
+def checkpoint(folder: Path, update: int) -> Snapshot:
+    """The recorded policy of this update, read when its weights are."""
+    return Snapshot(DiskParameters(checkpoint_path(folder, update)), {})

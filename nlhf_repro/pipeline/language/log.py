@@ -1,0 +1,78 @@
+"""What a language run says of every gradient step and of every iteration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, final
+
+import torch
+
+from nlhf_repro.interfaces import Collect
+from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
+from nlhf_repro.pipeline.collection import Slots
+from nlhf_repro.pipeline.comparisons import PairData, PreferenceData, responses_of
+from nlhf_repro.pipeline.language.prompts import sum_log_prob
+from nlhf_repro.pipeline.optimization import StepRecord
+
+MEASURED_RESPONSES = 64
+
+
+@final
+class TrainingLog:
+    """Lines of training.jsonl, in the order in which things happened.
+
+    kind step: loss, gradient_norm, learning_rate. kind collect: mean response length, share that
+    ended by itself, mean |margin| of the labels; where the present policy responded, over the first
+    64 responses: KL to the reference (mean log-ratio, unbiased), entropy (mean of -log pi), the
+    largest |log pi / ref|; all over response tokens only, in nats.
+    """
+
+    def __init__(self, policy: CausalLanguageModelPolicy) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.update = 0
+        self._policy = policy
+
+    def step(self, record: StepRecord) -> None:
+        """Note one gradient step."""
+        self.lines.append({"kind": "step", "update": self.update, **asdict(record)})
+
+    def collected(self, phase: Collect, data: PreferenceData, slots: Slots, asked: int) -> None:
+        """Note what an iteration collected; `asked` counts comparisons since the run began."""
+        responses = _responses(data)
+        lengths, ended = self._policy.lengths(responses), self._policy.ended(responses)
+        label = data.margin if isinstance(data, PairData) else data.value - 0.5
+        line: dict[str, Any] = {
+            "kind": "collect",
+            "update": self.update,
+            "data": phase.into,
+            "response_length": float(lengths.double().mean()),
+            "ended_share": float(ended.double().mean()),
+            "mean_absolute_margin": float(label.abs().mean()),
+            "comparisons": asked,
+        }
+        if dict(phase.candidate.mixture) == {"current": 1.0}:
+            line |= self._divergence(responses[:MEASURED_RESPONSES], slots)
+        self.lines.append(line)
+
+    def _divergence(self, responses: torch.Tensor, slots: Slots) -> dict[str, float]:
+        numbers = responses[None]
+        prompts = self._policy.bank.prompt(numbers)
+        own = sum_log_prob(self._policy, slots["current"], prompts, numbers)
+        reference = sum_log_prob(self._policy, slots["reference"], prompts, numbers)
+        log_ratio = own - reference
+        return {
+            "kl_to_reference": float(log_ratio.mean()),
+            "entropy": float(-own.mean()),
+            "largest_log_ratio": float(log_ratio.abs().max()),
+        }
+
+    def text(self) -> str:
+        """One JSON object a line."""
+        return "".join(json.dumps(line) + "\n" for line in self.lines)
+
+
+def _responses(data: PreferenceData) -> torch.Tensor:
+    """The numbers of the responses of the data, each once, in order."""
+    numbers: torch.Tensor = torch.cat(responses_of(data), dim=1).unique()  # type: ignore[no-untyped-call]
+    return numbers

@@ -1,0 +1,212 @@
+"""Which settings of a language run have a meaning together: said before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf, isinf
+from typing import Any
+
+from nlhf_repro.interfaces import (
+    Algorithm,
+    Collect,
+    Fit,
+    ImpossibleSettingError,
+    LanguageSettings,
+    LearnedOracleWrapper,
+    Phase,
+    TrainingSettings,
+)
+from nlhf_repro.losses import PolicyGradient
+from nlhf_repro.pipeline.settings import (
+    check_budget,
+    check_data_set,
+    check_numbers,
+    check_steps,
+    check_temperatures,
+)
+
+PARTS = {
+    "model": ("base", "has no weights for texts: take model=mini_llama or model=pretrained"),
+    "prompts": ("prompts", "has no prompts: take prompts=posts"),
+    "oracle": ("oracle", "answers about games alone: take oracle=annotators"),
+}
+
+
+def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Refuse parts of games; `kinds` holds the class of every part, benchmarks as benchmark.NAME.
+
+    Raises:
+        ImpossibleSettingError: naming the part and what to take in its place.
+    """
+    if config["prompts"] is None:
+        raise ImpossibleSettingError(
+            "language is set and prompts is null: choose what is answered, as in prompts=posts."
+        )
+    for name, (method, remedy) in PARTS.items():
+        if not hasattr(kinds[name], method):
+            raise ImpossibleSettingError(f"{name}._target_ = {_path(kinds[name])} {remedy}.")
+    for name, kind in kinds.items():
+        if name.startswith("benchmark.") and not hasattr(kind, "score_samples"):
+            raise ImpossibleSettingError(
+                f"{name} scores policies on games, and a language model is trained: take "
+                "benchmark=[oracle_win_rate]."
+            )
+
+
+def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Refuse parts of language tasks where a policy plays games.
+
+    Raises:
+        ImpossibleSettingError: naming the part and what to take in its place.
+    """
+    remedy = "choose language=mini and prompts=posts, or experiment=mini/default"
+    if config["prompts"] is not None:
+        raise ImpossibleSettingError(f"prompts is set and language is null: {remedy}.")
+    for name, method in (("model", "base"), ("oracle", "oracle")):
+        if hasattr(kinds[name], method):
+            raise ImpossibleSettingError(
+                f"{name}._target_ = {_path(kinds[name])} is a part of language tasks, and language "
+                f"is null: {remedy}."
+            )
+    for name, kind in kinds.items():
+        if name.startswith("benchmark.") and hasattr(kind, "score_samples"):
+            raise ImpossibleSettingError(
+                f"{name} scores answers of a language model, and a policy plays games here: take "
+                f"benchmark=[duality_gap], or {remedy}."
+            )
+
+
+def check_language_settings(
+    algorithm: Algorithm,
+    settings: TrainingSettings,
+    language: LanguageSettings,
+    wrappers: Sequence[Any],
+    comparisons_budget: int | None,
+) -> None:
+    """Refuse what has no meaning for a language model, or would silently be ignored.
+
+    Raises:
+        ImpossibleSettingError: one sentence that names the key and the remedy.
+    """
+    check_numbers(settings)
+    _check_language_numbers(language)
+    _check_training(algorithm, settings)
+    phases = list(algorithm.phases(0))
+    check_steps(phases)
+    check_temperatures([*phases, *algorithm.phases(1)])
+    for phase in (*phases, *algorithm.phases(1)):
+        _check_phase(phase, algorithm, language)
+    if comparisons_budget is not None:
+        learned = sum(x.comparisons for x in wrappers if isinstance(x, LearnedOracleWrapper))
+        if learned >= comparisons_budget:
+            raise ImpossibleSettingError(
+                f"budget.comparisons = {comparisons_budget} is spent by the {learned} comparisons "
+                "that the learned oracle is fitted to: raise it, or lower oracle_wrapper's."
+            )
+        if any(isinstance(phase, Collect) and phase.labels != "score" for phase in phases):
+            check_budget(phases, settings, comparisons_budget - learned)
+            check_data_set(algorithm, settings, comparisons_budget - learned)
+
+
+def _check_training(algorithm: Algorithm, settings: TrainingSettings) -> None:
+    name = type(algorithm).__name__
+    if settings.face != "sampled":
+        raise ImpossibleSettingError(
+            f"training.face = {settings.face} enumerates all responses, which a language model's "
+            "are too many for: set training.face=sampled."
+        )
+    if settings.average_iterate:
+        raise ImpossibleSettingError(
+            "training.average_iterate = true has no meaning for a language model, whose mean of "
+            "policies is no model: set it to false, or use algorithm=nash_ema for mean weights."
+        )
+    if settings.learning_rate is None:
+        raise ImpossibleSettingError(
+            "training.learning_rate = null is the rate of free logits, which a language model has "
+            "not: set a rate."
+        )
+    rates = [algorithm.learning_rate(2, update) for update in (0, 1)]
+    if rates[0] != rates[1]:
+        raise ImpossibleSettingError(
+            f"algorithm.step_size of {name} schedules the learning rate of free logits, which "
+            "training.learning_rate would fix: give it one number."
+        )
+
+
+def _check_phase(phase: Phase, algorithm: Algorithm, language: LanguageSettings) -> None:
+    name = type(algorithm).__name__
+    if isinstance(phase, Collect):
+        responders = (phase.candidate, *phase.opponent)
+        uniform = any(isinf(each.temperature) for each in responders)
+        if uniform and language.uniform_temperature is None:
+            raise ImpossibleSettingError(
+                f"{name} compares uniform responses, which exist only where responses can be "
+                "enumerated: set language.uniform_temperature to a number, as EGPO's 2, or "
+                "take an algorithm that learns from its own responses, such as inpo."
+            )
+        if language.backend == "generate" and any(len(x.mixture) > 1 for x in responders):
+            raise ImpossibleSettingError(
+                f"language.backend = generate cannot draw from the geometric mixture of {name}: "
+                "set it to own."
+            )
+    elif isinstance(phase, Fit):
+        if phase.gradient_steps is None:
+            raise ImpossibleSettingError(
+                "algorithm.gradient_steps = null solves for free logits: set a number of steps."
+            )
+        if isinstance(phase.loss, PolicyGradient):
+            _check_policy_gradient(name, language)
+
+
+def _check_policy_gradient(name: str, language: LanguageSettings) -> None:
+    """Its estimator is that of the law which drew the responses, and of whole sequences."""
+    if language.log_prob == "mean":
+        raise ImpossibleSettingError(
+            f"language.log_prob = mean is no log-probability, and {name} takes policy gradients: "
+            "set it to sum."
+        )
+    if language.top_p is not None or language.top_k is not None:
+        raise ImpossibleSettingError(
+            f"language.top_p and language.top_k truncate the policy that {name} takes gradients "
+            "of: set both to null."
+        )
+
+
+def _check_language_numbers(language: LanguageSettings) -> None:
+    least = {"max_new_tokens": 1, "microbatch": 1, "evaluation_samples": 1, "warmup_steps": 0}
+    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0}
+    for name, bound in least.items():
+        value = getattr(language, name)
+        if value is not None and value < bound:
+            raise ImpossibleSettingError(
+                f"language.{name} = {value} must be at least {bound}: raise it."
+            )
+    if language.top_p is not None and not 0 < language.top_p <= 1:
+        raise ImpossibleSettingError(
+            f"language.top_p = {language.top_p} must lie in (0, 1]: set it inside, or to null."
+        )
+    if language.uniform_temperature is not None and not 0 < language.uniform_temperature < inf:
+        raise ImpossibleSettingError(
+            f"language.uniform_temperature = {language.uniform_temperature} must be a positive "
+            "number: set one, or null to refuse algorithms that compare uniform responses."
+        )
+    if language.gradient_clip is not None and language.gradient_clip <= 0:
+        raise ImpossibleSettingError(
+            f"language.gradient_clip = {language.gradient_clip} must be positive: raise it, or set "
+            "it to null."
+        )
+    tuning = language.fine_tuning
+    if tuning is not None and (tuning.steps < 1 or tuning.batch_size < 1):
+        raise ImpossibleSettingError(
+            f"language.fine_tuning.steps = {tuning.steps} and batch_size = {tuning.batch_size} "
+            "must be at least 1: raise them, or set language.fine_tuning=null."
+        )
+    if tuning is not None and tuning.learning_rate <= 0:
+        raise ImpossibleSettingError(
+            f"language.fine_tuning.learning_rate = {tuning.learning_rate} must be positive: raise "
+            "it."
+        )
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

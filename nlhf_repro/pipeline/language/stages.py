@@ -1,0 +1,176 @@
+"""The stages of a language cell: fine-tune, train, sample, score the samples."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nlhf_repro.interfaces import (
+    Array,
+    PolicySamples,
+    Snapshot,
+    TextBenchmark,
+    TrainingSettings,
+)
+from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
+from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
+from nlhf_repro.models.snapshots import write_parameters
+from nlhf_repro.pipeline.language.checkpoints import checkpoint
+from nlhf_repro.pipeline.language.prompts import sum_log_prob
+from nlhf_repro.pipeline.language.samples import read_samples, write_samples
+from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
+from nlhf_repro.pipeline.language.training import language_run
+from nlhf_repro.pipeline.measured import PeakMemory
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.seeds import Generators, generator_for
+
+Config = Mapping[str, Any]
+
+
+def fine_tune_stage(config: Config, folder: Path) -> None:
+    """Fine-tune the model on the world's demonstrations; write its weights and its losses."""
+    task = LanguageTask(config, None)
+    settings = task.settings.fine_tuning
+    assert settings is not None
+    model, tokenizer = base_model(config)
+    start = time.perf_counter()
+    with PeakMemory() as memory:
+        losses = fine_tune(
+            model,
+            tokenizer,
+            task.family.demonstrations(config["world"]),
+            FineTuningSettings(**vars(settings)),
+            generator_for("fine_tuning", config["world"]),
+        )
+    trained = {name: x for name, x in model.named_parameters() if x.requires_grad}
+    write_parameters(folder / FINE_TUNED, trained)
+    (folder / "losses.json").write_text(json.dumps(losses))
+    _write_measured(folder, start, memory)
+
+
+def train_language_stage(
+    config: Config, generators: Generators, base: Path | None, folder: Path, scratch: Path
+) -> None:
+    """Train as configured; write checkpoints, trajectory.npz, ledger.json, training.jsonl.
+
+    `scratch` holds the state of an unfinished training, which goes on from there.
+    """
+    from nlhf_repro.pipeline.stages import save_trajectory
+
+    task = LanguageTask(config, base)
+    settings, language = TrainingSettings(**config["training"]), task.settings
+    start = time.perf_counter()
+    with PeakMemory() as memory:
+        scratch.mkdir(parents=True, exist_ok=True)
+        training = language_run(
+            build(config["algorithm"]),
+            task.policy(task.prompts("training")),
+            task.oracle(),
+            [build(node) for node in config["oracle_wrapper"].values()],
+            settings,
+            language,
+            config["budget"]["comparisons"],
+            generators,
+            scratch,
+        )
+        trajectory = training.train(settings, language.resume_every)
+    for path in sorted(scratch.glob("checkpoint-*.safetensors")):
+        path.rename(folder / path.name)
+    save_trajectory(folder, trajectory)
+    (folder / "training.jsonl").write_text(training.log.text())
+    _write_measured(folder, start, memory)
+
+
+def sample_stage(
+    config: Config,
+    generators: Generators,
+    base: Path | None,
+    trained: tuple[Path, list[int]] | None,
+    folder: Path,
+) -> None:
+    """Answer the evaluation prompts with every recorded policy, or (None) with the reference."""
+    task = LanguageTask(config, base)
+    policy = task.policy(task.prompts(task.settings.evaluation_split))
+    reference = policy.snapshot({})
+    policies = {0: reference}
+    if trained is not None:
+        policies = {update: checkpoint(trained[0], update) for update in trained[1]}
+    samples = {
+        update: draw(policy, snapshot, reference, task, generators)
+        for update, snapshot in policies.items()
+    }
+    write_samples(folder, samples)
+
+
+def draw(
+    policy: CausalLanguageModelPolicy,
+    snapshot: Snapshot,
+    reference: Snapshot,
+    task: LanguageTask,
+    generators: Generators,
+) -> PolicySamples:
+    """`evaluation_samples` responses to every prompt, temperature 1, with log-probabilities.
+
+    Every policy draws from the same stream: policies that are alike give answers that are alike.
+    """
+    count = task.settings.evaluation_samples
+    prompts = torch.arange(len(policy.prompts))[None]
+    numbers = policy.sample([(snapshot, 1.0)], 1.0, prompts, count, generators("evaluation"))[0]
+    flat = numbers.flatten()[None]
+    repeated = prompts.repeat_interleave(count, dim=1)
+    shape = tuple(numbers.shape)
+    texts = policy.text(flat[0])
+    result = PolicySamples(
+        prompts=tuple(policy.prompts),
+        responses=tuple(
+            tuple(texts[row * count : (row + 1) * count]) for row in range(len(policy.prompts))
+        ),
+        tokens=policy.lengths(flat[0]).numpy().reshape(shape),
+        ended=policy.ended(flat[0]).numpy().reshape(shape),
+        log_prob=_log_prob(policy, snapshot, repeated, flat).reshape(shape),
+        reference_log_prob=_log_prob(policy, reference, repeated, flat).reshape(shape),
+    )
+    policy.bank.keep([])
+    return result
+
+
+def _log_prob(
+    policy: CausalLanguageModelPolicy, snapshot: Snapshot, prompts: torch.Tensor, flat: torch.Tensor
+) -> Array:
+    values: Array = sum_log_prob(policy, snapshot, prompts, flat).numpy()
+    return values
+
+
+def score_samples_stage(
+    config: Config,
+    name: str,
+    policy_key: str,
+    benchmark_version: str,
+    samples: Path,
+    reference: Path,
+    folder: Path,
+) -> None:
+    """Score every recorded policy's answers with one benchmark; write scores, benchmark.json."""
+    from nlhf_repro.pipeline.stages import check_scores, write_scores
+
+    task = LanguageTask(config, None)
+    benchmark: TextBenchmark = build(config["benchmark"][name])
+    prompts, oracle = task.prompts(task.settings.evaluation_split), task.oracle()
+    own, others = read_samples(samples, prompts), read_samples(reference, prompts)[0]
+    values = np.stack([benchmark.score_samples(each, others, oracle) for each in own.values()])
+    updates = np.array(list(own), dtype=np.float64)
+    check_scores(values, name, "last", updates, "prompt")
+    write_scores(folder, {"last": values}, updates, policy_key, name, benchmark_version)
+    description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
+    (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
+
+
+def _write_measured(folder: Path, start: float, memory: PeakMemory) -> None:
+    measured = {"seconds": time.perf_counter() - start, "peak_memory_mib": memory.mebibytes}
+    (folder / "measured.json").write_text(json.dumps(measured))

@@ -1,0 +1,93 @@
+"""A language task as it is configured: prompts, the true oracle, the model to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlhf_repro.interfaces import LanguageSettings, Prompt, PromptFamily, Split, TextOracle
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.seeds import seed_for
+
+if TYPE_CHECKING:
+    from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
+
+Config = Mapping[str, Any]
+FINE_TUNED = "parameters.safetensors"
+
+
+def language_settings(config: Config) -> LanguageSettings:
+    """The `language` node as its record."""
+    from nlhf_repro.interfaces import FineTuning
+
+    node = dict(config["language"])
+    tuning = node.pop("fine_tuning")
+    return LanguageSettings(fine_tuning=FineTuning(**tuning) if tuning else None, **node)
+
+
+@dataclass(frozen=True)
+class LanguageTask:
+    """What the stages of a language cell share; `base` is the folder of the fine-tuned weights."""
+
+    config: Config
+    base: Path | None
+
+    @property
+    def settings(self) -> LanguageSettings:
+        """The `language` node."""
+        return language_settings(self.config)
+
+    @property
+    def family(self) -> PromptFamily:
+        """Where prompts come from."""
+        family: PromptFamily = build(self.config["prompts"])
+        return family
+
+    def prompts(self, split: Split) -> tuple[Prompt, ...]:
+        """A split of the world's prompts."""
+        return self.family.prompts(split, self.config["world"])
+
+    def oracle(self) -> TextOracle:
+        """The true oracle of the world, before any wrapper."""
+        oracle: TextOracle = build(self.config["oracle"]).oracle(self.config["world"])
+        return oracle
+
+    def policy(self, prompts: tuple[Prompt, ...]) -> CausalLanguageModelPolicy:
+        """The reference policy over these prompts: the configured model, fine-tuned if it was."""
+        from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy, GenerationSettings
+        from nlhf_repro.models.responses import ResponseBank
+        from nlhf_repro.models.snapshots import DiskParameters
+
+        settings = self.settings
+        model, tokenizer = base_model(self.config)
+        generation = GenerationSettings(
+            settings.max_new_tokens, settings.top_p, settings.top_k, settings.backend
+        )
+        policy = CausalLanguageModelPolicy(
+            model,
+            tokenizer,
+            prompts,
+            generation,
+            settings.log_prob,
+            ResponseBank(),
+            settings.microbatch,
+        )
+        if self.base is not None:
+            policy.load(_snapshot(DiskParameters(self.base / FINE_TUNED)))
+        return policy
+
+
+def base_model(config: Config) -> tuple[Any, Any]:
+    """The configured model and its tokenizer, before fine-tuning; the world's weights if random."""
+    vocabulary = build(config["prompts"]).vocabulary()
+    seed = seed_for("base_model", config["world"])
+    model, tokenizer = build(config["model"]).base(vocabulary, seed)
+    return model, tokenizer
+
+
+def _snapshot(parameters: Mapping[str, Any]) -> Any:
+    from nlhf_repro.interfaces import Snapshot
+
+    return Snapshot(parameters, {})

@@ -1,0 +1,220 @@
+"""Training a language model: the phases of an algorithm on texts, recorded and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from nlhf_repro.interfaces import (
+    Algorithm,
+    Collect,
+    LanguageSettings,
+    LearnedOracleWrapper,
+    Ledger,
+    OracleWrapper,
+    Phase,
+    PreferenceOracle,
+    Snapshot,
+    TextOracle,
+    TrainingSettings,
+    Trajectory,
+)
+from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
+from nlhf_repro.pipeline.collection import SamplingCollector
+from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons, responses_of
+from nlhf_repro.pipeline.fitting import Trainer
+from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder
+from nlhf_repro.pipeline.language.log import TrainingLog
+from nlhf_repro.pipeline.language.prompts import NumberedOracle, PromptDeck
+from nlhf_repro.pipeline.language.responders import WithProxies
+from nlhf_repro.pipeline.language.resume import load_state, save_state
+from nlhf_repro.pipeline.optimization import Recipe
+from nlhf_repro.pipeline.sampled import SampledRun
+from nlhf_repro.pipeline.training import recorded_updates
+from nlhf_repro.seeds import Generators
+
+
+@final
+@dataclass(frozen=True)
+class LanguageRun:
+    """A run with what it records and says; `scratch` is where it goes on after a kill."""
+
+    run: SampledRun
+    recorder: CheckpointRecorder
+    log: TrainingLog
+    scratch: Path
+
+    def train(self, settings: TrainingSettings, resume_every: int | None) -> Trajectory:
+        """Update until the iterations or the budget end, recording on the way."""
+        wanted = set(recorded_updates(settings.iterations, settings.record_points))
+        run, recorder = self.run, self.recorder
+        if not load_state(self.scratch, run, recorder, self.log):
+            recorder.record(0, run)
+        while run.updates < settings.iterations:
+            self.log.update = run.updates
+            if not run.advance():
+                break
+            _keep_data(run)
+            if run.updates in wanted:
+                recorder.record(run.updates, run)
+            if resume_every and run.updates % resume_every == 0:
+                save_state(self.scratch, run, recorder, self.log)
+        if run.updates > recorder.updates[-1]:
+            recorder.record(run.updates, run)
+        return recorder.trajectory(run.count())
+
+
+def _keep_data(run: SampledRun) -> None:
+    """Forget responses that no data hold any longer."""
+    assert isinstance(run.trainable, CausalLanguageModelPolicy)
+    held = (
+        number
+        for data in run.data.values()
+        for side in responses_of(data)
+        for number in side.flatten().tolist()
+    )
+    run.trainable.bank.keep(held)
+
+
+def language_run(
+    algorithm: Algorithm,
+    policy: CausalLanguageModelPolicy,
+    oracle: TextOracle,
+    wrappers: Sequence[Any],
+    settings: TrainingSettings,
+    language: LanguageSettings,
+    comparisons_budget: int | None,
+    generators: Generators,
+    folder: Path,
+) -> LanguageRun:
+    """The run at the reference policy, its wrapped oracles learned and paid for.
+
+    Checkpoints and the state of an unfinished run go to `folder`.
+    """
+    log = TrainingLog(policy)
+    recipe = _recipe(algorithm, settings, language, comparisons_budget)
+    trainer = Trainer(
+        policy,
+        settings.optimizer,
+        settings.minibatch_size,
+        generators("minibatches"),
+        recipe,
+        log.step,
+    )
+    seen, ledger = wrapped(oracle, wrappers, policy, trainer.live, generators)
+    collector = SamplingCollector(
+        policy,
+        seen,
+        PromptDeck(policy, generators("prompts")),
+        settings.groups_per_iteration,
+        comparisons_budget,
+        generators,
+        ledger,
+    )
+    run = SampledRun(
+        WithProxies(algorithm, language.uniform_temperature),
+        policy,
+        collector,
+        trainer,
+        settings.learning_rate,
+        actions=0,
+        observe=_observer(log, collector),
+        keep=_keeper(folder, language),
+    )
+    return LanguageRun(run, CheckpointRecorder(folder), log, folder)
+
+
+def wrapped(
+    oracle: TextOracle,
+    wrappers: Sequence[Any],
+    policy: CausalLanguageModelPolicy,
+    reference: Snapshot,
+    generators: Generators,
+) -> tuple[PreferenceOracle, Ledger]:
+    """What training sees of the oracle, innermost wrapper first, and what learning it has cost.
+
+    A learned wrapper is fitted to drawn answers about pairs of the reference policy's responses.
+    """
+    seen: PreferenceOracle = NumberedOracle(oracle, policy)
+    ledger = Ledger(problems=1)
+    for index, wrapper in enumerate(wrappers):
+        if not isinstance(wrapper, LearnedOracleWrapper):
+            assert isinstance(wrapper, OracleWrapper)
+            seen = wrapper.wrap(seen)
+            continue
+        deck = PromptDeck(policy, generators(f"learned oracle {index}, prompts"))
+        prompts = deck.draw(wrapper.comparisons)
+        drawn = policy.sample(
+            [(reference, 1.0)], 1.0, prompts, 2, generators(f"learned oracle {index}, responses")
+        )
+        first, second = drawn[..., 0], drawn[..., 1]
+        uniform = generators(f"learned oracle {index}, answers").random(wrapper.comparisons)
+        answers = uniform < seen.preference(prompts, first, second).numpy()[0]
+        asked = [policy.prompts[number] for number in prompts[0].tolist()]
+        texts = (policy.text(first[0]), policy.text(second[0]))
+        learned = wrapper.learn(oracle, asked, *texts, answers.astype(float))
+        seen = NumberedOracle(learned, policy)
+        ledger = replace(
+            ledger,
+            comparisons=ledger.comparisons + wrapper.comparisons,
+            ordered_passes=ledger.ordered_passes + wrapper.comparisons,
+            bernoulli_answers=ledger.bernoulli_answers + wrapper.comparisons,
+            responses=ledger.responses + 2 * wrapper.comparisons,
+            unique_prompts=max(ledger.unique_prompts, deck.unique),
+        )
+    return seen, ledger
+
+
+def planned_updates(
+    algorithm: Algorithm, settings: TrainingSettings, comparisons_budget: int | None
+) -> int:
+    """How many updates the iterations, or the budget, allow."""
+    cost = iteration_comparisons(algorithm.phases(1), settings.groups_per_iteration)
+    if comparisons_budget is None or cost == 0:
+        return settings.iterations
+    return max(1, min(settings.iterations, comparisons_budget // cost))
+
+
+def _recipe(
+    algorithm: Algorithm,
+    settings: TrainingSettings,
+    language: LanguageSettings,
+    comparisons_budget: int | None,
+) -> Recipe:
+    return Recipe(
+        language.schedule,
+        planned_updates(algorithm, settings, comparisons_budget),
+        language.warmup_steps,
+        language.weight_decay,
+        language.gradient_clip,
+        language.microbatch,
+        language.unit_scale,
+    )
+
+
+def _observer(
+    log: TrainingLog, collector: SamplingCollector
+) -> Callable[[Phase, PreferenceData, Mapping[str, Snapshot]], None]:
+    def observe(phase: Phase, data: PreferenceData, slots: Mapping[str, Snapshot]) -> None:
+        assert isinstance(phase, Collect)
+        log.collected(phase, data, slots, collector.ledger.comparisons)
+
+    return observe
+
+
+def _keeper(folder: Path, language: LanguageSettings) -> Callable[[Snapshot], Snapshot] | None:
+    """Where snapshots are kept: as they are, or in files of their own in the folder."""
+    if language.snapshots == "memory":
+        return None
+    from nlhf_repro.models.snapshots import DiskParameters, write_parameters
+
+    counter = iter(range(10**9))
+
+    def keep(snapshot: Snapshot) -> Snapshot:
+        path = folder / f"snapshot-{next(counter)}.safetensors"
+        write_parameters(path, snapshot.parameters)
+        return Snapshot(DiskParameters(path), snapshot.optimizer_state)
+
+    return keep

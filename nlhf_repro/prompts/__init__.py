@@ -1,0 +1,1 @@
+"""Families of prompts, one file each: conf/prompts names their classes."""
