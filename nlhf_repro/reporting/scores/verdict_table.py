@@ -114,8 +114,9 @@ def _notes(
     sizes = sorted({each.found.clusters for each in verdicts})
     counts = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
     what = f"{names[0]} over {names[1]}" if ratio else f"{names[0]} minus {names[1]}"
+    one = clusters.removesuffix("s")
     notes = [
-        f"{what}, paired by {clusters.removesuffix('s')} [95 % interval, not adjusted]; {found.seeds[0]} and "
+        f"{what}, paired by {one} [95 % interval, not adjusted]; {found.seeds[0]} and "
         f"{found.seeds[1]} training runs, {counts} {clusters}.",
         f"detectable: the true {'ratio' if ratio else 'difference'} that a design with this "
         "standard error finds with 80 % power at p < 0.05.",
