@@ -26,8 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{unknown[0]} is no option of nlhf {known.verb}")
     try:
         status = _dispatch(known, rest)
+        sys.stdout.flush()
     except (ImpossibleSettingError, UnusableAnnotationsError) as error:
         sys.exit(_complaint(error, 2))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_complaint("stopped; what is complete stays, the same command goes on.", 130))
     except Exception as error:

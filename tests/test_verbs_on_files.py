@@ -39,6 +39,12 @@ def test_words_of_the_command_are_refused_in_a_sentence(capsys: Capture) -> None
     assert "two rows of an experiment" in refused(capsys, "compare", "quickstart:INPO", NASH[0])
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m nlhf_repro plan --effect 3 | true"
+    done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
