@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,7 +48,13 @@ def score_table(
                 entry.label,
                 (
                     Cell(_size(scores, index, metrics)),
-                    *(_cell(scores.get((index, metric))) for metric in metrics),
+                    *(
+                        replace(
+                            _cell(scores.get((index, metric))),
+                            best=_first_rank(ranked, metric, index) == 1,
+                        )
+                        for metric in metrics
+                    ),
                     *(Cell(_rank(ranked, name, index)) for name in names),
                 ),
             )
@@ -115,6 +122,14 @@ def _cell(score: Score | None) -> Cell:
         note=score.note,
     )
     return cell.marked(CHECKPOINT) if score.level == "checkpoint" else cell
+
+
+def _first_rank(families: Sequence[Family], metric: str, index: int) -> int | None:
+    """The best rank that the entry may have; None where it was not compared."""
+    for family in families:
+        if family.metric == metric and index in family.members and family.pairwise:
+            return family.pairwise.ranks[family.members.index(index)][0]
+    return None
 
 
 def _rank(families: Sequence[Family], metric: str, index: int) -> str:
