@@ -190,8 +190,9 @@ def _entry_notes(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def is_extreme(score: Score) -> bool:
-    """Whether t intervals may cover less than they say."""
-    return score.unit == "percent" and not 5 <= score.estimate <= 95
+    """Whether there is an interval, and t intervals may cover less than they say."""
+    known = bool(np.isfinite(score.lower))
+    return known and score.unit == "percent" and not 5 <= score.estimate <= 95
 
 
 def _run_notes(entries: Sequence[Entry], scores: Scores) -> Iterator[str]:
