@@ -34,6 +34,8 @@ soak: $(INSTALLED)
 speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/tabular.py
 	@$(BIN)/python benchmarks/speed/bootstrap.py
+	@$(BIN)/python benchmarks/speed/leaderboard.py
+	@$(BIN)/python benchmarks/speed/leaderboard.py --gamed
 
 clean:
 	rm -rf .venv outputs/runs outputs/stages outputs/tables

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn, final
 
 # One thread a process: two busy threads on few cores are slower, and sums depend on their number.
 # Numerical libraries read these when they are first imported: nothing above imports one.
@@ -22,13 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known, rest = parser.parse_known_args(arguments)
     unknown = [argument for argument in rest if argument.startswith("-")]
     if unknown:
-        parser.error(
-            f"{unknown[0]} is no option of nlhf {known.verb}: see nlhf {known.verb} --help."
-        )
+        parser.error(f"{unknown[0]} is no option of nlhf {known.verb}")
     try:
         status = _dispatch(known, rest)
+        sys.stdout.flush()
     except (ImpossibleSettingError, UnusableAnnotationsError) as error:
         sys.exit(_complaint(error, 2))
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_complaint("stopped; what is complete stays, the same command goes on.", 130))
     except Exception as error:
@@ -38,8 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
+@final
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with a command, and where its help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        said = message.removeprefix("argument ").removesuffix(".")
+        self.exit(2, f"nlhf: {said}: see {self.prog} --help.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="nlhf",
         description="Reproduce and compare Nash learning from human feedback.",
         epilog="Overrides are Hydra's: GROUP=CHOICE and KEY=VALUE.",
@@ -94,8 +107,9 @@ def _file_verbs(
     plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
     add_score(score)
     add_compare(compare)
-    compare.add_argument("--config-dir", help="a folder of your own configurations")
     add_plan(plan)
+    for verb in (compare, plan):
+        verb.add_argument("--config-dir", help="a folder of your own configurations")
     return [score, compare, plan]
 
 

@@ -176,6 +176,13 @@ def test_lost_values_and_limits(tmp_path: Path) -> None:
     unknown = read_run(write_run(tmp_path, tasks, n_samples={}))
     assert score_run(unknown).diagnostics.missing is None
     assert scores.diagnostics.missing == 900 and "arc: 100 of 1000 documents" in scores.notes
+    assert not any("would be" in note for note in scores.notes)  # 1 %
+    tasks["arc"]["acc,none"][0] = None
+    right = sum(value for value in tasks["arc"]["acc,none"] if value is not None)
+    (note,) = [
+        note for note in score_run(read_run(write_run(tmp_path, tasks))).notes if "would" in note
+    ]
+    assert f"the acc/arc would be {right:.2f} if" in note and f"{right + 2:.2f} if" in note
     tasks["arc"]["acc,none"][:3] = [None, "yes", {}]
     with pytest.raises(UnusableAnnotationsError, match=r"4 of 100 judgments of acc,none of arc"):
         score_run(read_run(write_run(tmp_path, tasks)))

@@ -132,10 +132,33 @@ def test_mt_bench_is_compared_within_its_strata(capsys: Capture, tmp_path: Path)
 
 # --- Rows of an experiment ----------------------------------------------------------------------
 
+MEANS = """
+# Means (nobody)
+title: Means
+caption: Of gaps.
+columns:
+  - _target_: nlhf_repro.reporting.columns.MeanValue
+    header: mean
+    benchmark: duality_gap
+    iterate: last
+    at: last
+    across_regularization: true
+  - _target_: nlhf_repro.reporting.columns.GeometricMeanGap
+    header: ratio
+    benchmark: duality_gap
+    iterate: last
+    at: last
+    across_regularization: true
+primary: {column: mean, against: "A, quick", seeds: matched}
+figures: []
+level: 0.95
+"""
+
 
 @pytest.mark.slow
 def test_rows_of_an_experiment_are_compared_as_in_its_table(tmp_path: Path) -> None:
-    own = ("--config-dir", str(user_folder(tmp_path)))
+    folder = user_folder(tmp_path)
+    own = ("--config-dir", str(folder))
     given = ("--metric", "gap", *own)
     status, _, errors = nlhf(tmp_path, "compare", "small:C", "small:B (it's)", *given)
     assert status == 2 and "incomplete" in errors and "nlhf reproduce small" in errors
@@ -149,6 +172,37 @@ def test_rows_of_an_experiment_are_compared_as_in_its_table(tmp_path: Path) -> N
     ratio = float(cells["C", "gap"]) / float(cells["A, quick", "gap"])
     assert math.exp(found["difference"]) == pytest.approx(ratio)
     assert found["questions"] == 4 and found["unit"] == "log ratio"
+    runs = (json.loads(x.read_text()) for x in (tmp_path / "outputs/runs").glob("*/run.json"))
+    seconds = [run["measured"]["seconds"] for run in runs if run["row"] == "C"]
+    costs = ("plan", "--costs-of", "small:C", *own)
+    status, output, errors = nlhf(tmp_path, *costs, "--format", "json")
+    assert status == 0, errors
+    for record in json.loads(output):
+        assert record["seconds"] == pytest.approx(record["runs"] * sum(seconds) / len(seconds))
+        assert record["runs"] == 2 * record["seeds"]
+    text = " ".join(nlhf(tmp_path, *costs)[1].split())
+    assert f"A run as small:C costs {sum(seconds) / len(seconds):.2g} s" in text
+    (folder / "table").mkdir()
+    (folder / "table" / "means.yaml").write_text(MEANS)
+    small = (folder / "experiment" / "tabular" / "small.yaml").read_text()
+    (folder / "experiment" / "tabular" / "means.yaml").write_text(
+        small.replace("/table: default", "/table: means").replace("name: small", "name: means")
+    )
+    assert nlhf(tmp_path, "reproduce", "means", "--jobs", "1", *own)[0] == 0
+    status, output, errors = nlhf(tmp_path, "compare", "means:C", "means:A, quick", *own)
+    assert status == 0, errors
+    assert "paired by game" in output and "4 games" in output
+    with (tmp_path / "outputs" / "tables" / "means.csv").open(newline="") as stream:
+        printed = [
+            x for x in csv.DictReader(stream) if (x["row"], x["column"]) == ("C", "comparison")
+        ]
+    pair = ("compare", "means:C", "means:A, quick", *own)
+    (found,) = json.loads(nlhf(tmp_path, *pair, "--format", "json")[1])
+    for name in ("lower", "upper"):
+        assert found[name] == pytest.approx(float(printed[0][name]))
+    both = ("--metric", "mean", "--metric", "ratio")
+    status, _, errors = nlhf(tmp_path, *pair, *both)
+    assert status == 2 and "one kind at a time" in errors
     status, _, errors = nlhf(tmp_path, "compare", "small:D", "small:C", *given)
     assert status == 2 and "small has no row 'D'" in errors
     status, _, errors = nlhf(tmp_path, "compare", "small:B (it's)", "small:C", *own)

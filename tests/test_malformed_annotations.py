@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 from hypothesis import event, given, settings
 from judgment_files import new_row, old_row, pair_row, ratings, write_lines
 
@@ -17,7 +18,9 @@ from nlhf_repro.benchmarks.arena_hard import (
     read_judgments,
     read_questions,
     read_styles,
+    round_robins,
     score_judgments,
+    score_round_robin,
     upstream_scores,
 )
 from nlhf_repro.benchmarks.arena_hard.labels import VERDICTS
@@ -103,6 +106,37 @@ def test_arena_hard(rows: list[Any]) -> None:
         upstream_scores(judgments)
     except UnusableAnnotationsError:
         return
+
+
+def meetings() -> st.SearchStrategy[list[Any]]:
+    """Rows of a few models that meet each other, with odd labels; the same pair may come twice."""
+    sides = st.lists(st.sampled_from("abcd"), min_size=2, max_size=2, unique=True)
+    labels = st.sampled_from(4 * [*VERDICTS["v2.0"]] + ["A>>A", None])
+    row = st.tuples(st.sampled_from(["q0", "q1", "q2"]), sides, labels, labels)
+    usual = st.lists(row, min_size=6, max_size=14, unique_by=lambda x: (x[0], *sorted(x[1])))
+    return (usual | st.lists(row, min_size=2, max_size=6)).map(
+        lambda rows: [new_row(q, x, y, model=a, baseline=b) for q, (a, b), x, y in rows]
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(meetings())
+def test_round_robins(rows: list[Any]) -> None:
+    try:
+        judgments = read_judgments([text(rows)])
+        groups = round_robins(judgments)
+        scored = [score_round_robin(group, maximum_lost=0.99) for group in groups]
+    except UnusableAnnotationsError:
+        return
+    for group, (strengths, pairs) in zip(groups, scored, strict=True):
+        check(pairs, 2 * len(group))
+        games = sum(len(each.outcomes()) for each in group)
+        lost = sum(sum(each.diagnostics.unusable.values()) for each in pairs)
+        assert games + lost == 2 * len(group)
+        assert sum(each.diagnostics.rows for each in strengths) == 4 * len(group)
+        finite = [np.isfinite(m.values).all() for each in strengths for m in each.metrics.values()]
+        assert all(finite) and len(finite) in (0, len(strengths))
+        event("strengths" if finite else "no strengths")
 
 
 RATINGS = ratings({})

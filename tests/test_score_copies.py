@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import judgment_files as judged
 import pytest
 from test_academic import accuracies, write_run
 from test_score_slices import arena
-from verbs import MT_BENCH, NASH, group, refused, rows_of, run_verb
+from verbs import DPO, MT_BENCH, NASH, group, refused, rows_of, run_verb
 
 Capture = pytest.CaptureFixture[str]
 COPIES = "they are copies, not two training runs"
@@ -78,3 +79,38 @@ def test_runs_under_several_names_are_noted(capsys: Capture, tmp_path: Path) -> 
         compared = run_verb(capsys, "compare", side, NASH[2], "--format", form)
         for text in (scored, compared):
             assert note in " ".join(text.split())
+
+
+def renamed(folder: Path, name: str, other: int) -> Path:
+    """A run's judgments under another name, the first `other` of them judged otherwise."""
+    rows = [row | {"generator_2": name} for row in rows_of(NASH[0])]
+    for row in rows[:other]:
+        row["preference"] = 3 - row["preference"]
+    return judged.write_lines(folder / f"{name}.jsonl", rows)
+
+
+def test_a_model_under_two_names_is_noticed(capsys: Capture, tmp_path: Path) -> None:
+    copy, own = renamed(tmp_path, "near", 9), renamed(tmp_path, "own", 11)
+    said = "near agree on 191 of 200 questions, as two runs hardly do"
+    text = " ".join(run_verb(capsys, "score", "alpaca_eval", NASH[0], copy, own, DPO[0]).split())
+    assert said in text or said.replace("near", "synthetic-nash") in text
+    assert text.count("as two runs hardly do") == 2  # near and own differ on two questions
+    records = json.loads(
+        run_verb(capsys, "score", "alpaca_eval", NASH[0], copy, "--format", "json")
+    )
+    assert all("as two runs hardly do" in str(record["notes"]) for record in records)
+    for one, other, expected in ((NASH[0], copy, True), (NASH[0], own, False), (copy, own, True)):
+        text = " ".join(run_verb(capsys, "compare", one, other).split())
+        assert ("they may be one model under two names" in text) is expected
+    seeds = ("--seeds", group("a", NASH), "--seeds", group("b", [copy, *DPO[1:]]))
+    text = " ".join(run_verb(capsys, "score", "alpaca_eval", *seeds).split())
+    assert "agree on 191 of 200 questions" in text
+
+
+def test_models_that_win_everything_are_not_one(capsys: Capture, tmp_path: Path) -> None:
+    paths = []
+    for name in ("a", "b"):
+        rows = [row | {"generator_2": name, "preference": 2.0} for row in rows_of(NASH[0])]
+        rows[ord(name) - 97]["preference"] = 1.0
+        paths.append(judged.write_lines(tmp_path / f"{name}.jsonl", rows))
+    assert "hardly do" not in run_verb(capsys, "score", "alpaca_eval", *paths)

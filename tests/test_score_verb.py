@@ -111,6 +111,18 @@ def test_a_leaderboard_orders_ranks_and_compares(capsys: Capture, tmp_path: Path
     assert figure.read_text() == drawn
 
 
+def test_bold_is_what_is_not_shown_to_be_worse(capsys: Capture) -> None:
+    seeds = ("--seeds", group("dpo", DPO), "--seeds", group("nash", NASH), "--metric", "win_rate")
+    text = run_verb(capsys, "score", "alpaca_eval", *seeds, "--format", "markdown")
+    assert "**57.4 [54.4, 60.4]**" in text and text.count("**") == 2
+    text = run_verb(capsys, "score", "alpaca_eval", *seeds, "--format", "latex")
+    assert r"\textbf{57.4 [54.4, 60.4]}" in text and text.count("textbf") == 1
+    both = ("score", "alpaca_eval", NASH[0], NASH[1], "--metric", "win_rate")
+    assert run_verb(capsys, *both, "--format", "markdown").count("**") == 4  # not told apart
+    assert "**" not in run_verb(capsys, "score", "alpaca_eval", NASH[0], "--format", "markdown")
+    assert "**" not in run_verb(capsys, "score", "alpaca_eval", *seeds)
+
+
 def test_models_that_cannot_be_told_apart_are_a_group(capsys: Capture) -> None:
     text = run_verb(capsys, "score", "alpaca_eval", NASH[0], NASH[1], DPO[0])
     labels = [f"synthetic-nash ({path})" for path in NASH[:2]]
@@ -169,9 +181,9 @@ def test_constant_scores_have_no_interval(capsys: Capture, tmp_path: Path) -> No
     for record in records:
         assert record["estimate"] == 100
         assert record["standard_error"] is record["lower"] is record["upper"] is None
-    assert "every question has the same value: no interval" in " ".join(
-        run_verb(capsys, "score", "alpaca_eval", path).split()
-    )
+    text = " ".join(run_verb(capsys, "score", "alpaca_eval", path).split())
+    assert "every question has the same value: no interval" in text
+    assert "above 95 %" not in text  # says nothing of an interval that is not there
 
 
 def test_accuracies_have_wilsons_interval(capsys: Capture) -> None:

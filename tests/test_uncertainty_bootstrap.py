@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -37,6 +38,18 @@ def test_rounds_are_weighted_means_of_drawn_questions() -> None:
     values, counts = np.unique(found.round(12), return_counts=True)
     assert values == pytest.approx([0.5, 1.4, 2.0])
     assert counts / 40_000 == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
+
+
+def test_ten_thousand_rounds_over_a_leaderboard_take_less_than_a_second() -> None:
+    """20 models, 500 questions, processor time: `benchmarks/speed/bootstrap.py` has the others'."""
+    scores, weights = questions(8, 500, 20)
+
+    def seconds() -> float:
+        start = time.process_time()
+        bootstrap_ratios(scores, weights, np.random.default_rng(0), 10_000)
+        return time.process_time() - start
+
+    assert min(seconds() for _ in range(3)) < 1
 
 
 def test_error_and_interval_agree_with_pseudo_observations() -> None:

@@ -76,7 +76,7 @@ def test_difference_has_its_size(seeds: int, points: float, clusters: int) -> No
 
 
 @pytest.mark.parametrize("points", [(1.0, 2.0), (2.0, 1.0)])
-@pytest.mark.parametrize("seeds", [(3, 5), (5, 10)])
+@pytest.mark.parametrize("seeds", [(2, 2), (3, 5), (5, 10)])
 def test_difference_of_unequal_seeds_has_its_size(
     seeds: tuple[int, int], points: tuple[float, float]
 ) -> None:

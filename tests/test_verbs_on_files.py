@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +29,58 @@ def test_misuse_is_refused_in_a_sentence(capsys: Capture, tmp_path: Path) -> Non
     assert "--upstream is a table" in refused(
         capsys, "score", "mt_bench", MT_BENCH, "--upstream", "--format", "json"
     )
+
+
+def test_words_of_the_command_are_refused_in_a_sentence(capsys: Capture) -> None:
+    assert "invalid choice: 'elo'" in refused(capsys, "score", "elo", NASH[0])
+    assert "required: second: see nlhf compare --help" in refused(capsys, "compare", NASH[0])
+    assert "--bogus is no option of nlhf score" in refused(capsys, "score", "mt_bench", "--bogus")
+    assert "invalid choice: 'yaml'" in refused(capsys, "plan", "--format", "yaml")
+    assert "two rows of an experiment" in refused(capsys, "compare", "quickstart:INPO", NASH[0])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m nlhf_repro plan --effect 3 | true"
+    done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score", "alpaca_eval", NASH[0]),
+        ("compare", NASH[1], DPO[1]),
+        ("plan", "--effect", 3),
+    ],
+    ids=lambda words: words[0],
+)
+def test_verbs_on_files_take_under_a_second_and_a_half(arguments: tuple[object, ...]) -> None:
+    """Processor time of the whole command, the best of three: other processes do not count."""
+    command = [sys.executable, "-m", "nlhf_repro", *map(str, arguments)]
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 1.5
+
+
+@pytest.mark.slow
+def test_a_whole_leaderboard_is_scored_within_a_minute() -> None:
+    """223 models with 805 rows each, length control included; as `make speed` prints it."""
+    script = REPOSITORY / "benchmarks" / "speed" / "leaderboard.py"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, script, "--gamed"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (seconds,) = re.findall(r"processor +([\d.]+) s", done.stdout)
+    assert float(seconds) < 60
 
 
 def test_no_torch_no_pandas_no_statsmodels(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 Usage: python benchmarks/examples/write_synthetic.py [FOLDER]
 
-The formats are those of alpaca-eval, Arena-Hard v0.1, FastChat's MT-Bench and lm-eval; the numbers
-mean nothing. "synthetic-nash" and "synthetic-dpo" have three training runs each on AlpacaEval's
-format, with true win rates near 58 and 52 % and an SD of 1 point between runs.
+The formats are those of alpaca-eval, Arena-Hard v0.1 (the round-robin: v2.0), FastChat's MT-Bench
+and lm-eval; the numbers mean nothing. "synthetic-nash" and "synthetic-dpo" have three training runs
+each on AlpacaEval's format, with true win rates near 58 and 52 % and an SD of 1 point between runs.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def main(folder: Path) -> None:
             )
             lines(folder / f"synthetic_alpaca_eval_{model[10:]}_seed{seed}.jsonl", rows)
     lines(folder / "synthetic_arena_hard.jsonl", arena_rows(np.random.default_rng(3)))
+    lines(folder / "synthetic_round_robin.jsonl", round_robin_rows(np.random.default_rng(6)))
     lines(folder / "synthetic_mt_bench.jsonl", mt_rows(np.random.default_rng(4)))
     academic(folder, np.random.default_rng(5))
 
@@ -48,15 +50,20 @@ def alpaca_rows(
     return [
         {
             "instruction": f"Synthetic question {index:03}.",
-            "output_1": "b" * int(baseline[index]),
+            "output_1": letter(index) * int(baseline[index]),
             "generator_1": "synthetic-baseline",
-            "output_2": "m" * int(lengths[index]),
+            "output_2": letter(index + 1) * int(lengths[index]),
             "generator_2": model,
             "annotator": JUDGE,
             "preference": round(1 + float(preference[index]), 4),
         }
         for index in range(QUESTIONS)
     ]
+
+
+def letter(index: int) -> str:
+    """What an answer consists of."""
+    return chr(ord("a") + index % 26)
 
 
 def arena_rows(rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -73,6 +80,25 @@ def arena_rows(rng: np.random.Generator) -> list[dict[str, Any]]:
             games = [{"score": labels[place]} for place in (first, second)]
             row = {"question_id": f"synthetic-{index:03}", "model": model, "judge": JUDGE}
             rows.append(row | {"games": games})
+    return rows
+
+
+def round_robin_rows(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Four models, each against every other on 60 questions, two games a pair, in v2.0's form."""
+    labels = ["A>>B", "A>B", "A=B", "B>A", "B>>A"]
+    strengths = {"nash": 0.5, "dpo": 0.25, "ipo": 0.2, "sft": -0.4}
+    own = {name: value + rng.standard_normal(60) for name, value in strengths.items()}
+    rows = []
+    for model, baseline in itertools.combinations(strengths, 2):
+        for index in range(60):
+            lead = own[model][index] - own[baseline][index]
+            games = [
+                int(np.clip(np.round(2 + sign * lead + 0.5 * rng.standard_normal()), 0, 4))
+                for sign in (1, -1)
+            ]
+            row = {"uid": f"synthetic-{index:03}", "category": "hard_prompt", "judge": JUDGE}
+            pair = {"model": f"synthetic-{model}", "baseline": f"synthetic-{baseline}"}
+            rows.append(row | pair | {"games": [{"score": labels[place]} for place in games]})
     return rows
 
 

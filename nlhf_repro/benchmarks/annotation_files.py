@@ -56,7 +56,8 @@ def require_fields(rows: Sequence[Row], fields: Iterable[str], where: Path, what
     if absent := sorted(set(fields) - present):
         raise UnusableAnnotationsError(
             f"{where} is not {what}: no row has {', '.join(absent)} (fields found: "
-            f"{', '.join(sorted(map(repr, present))) or 'none'})."
+            f"{', '.join(sorted(map(repr, present))) or 'none'}); give that file, or name the "
+            "benchmark that wrote this one."
         )
 
 
@@ -93,11 +94,20 @@ def refuse_duplicates(
     Raises:
         UnusableAnnotationsError: counts the rows beyond the first of their key.
     """
-    counts = Counter(map(key, rows))
-    if extra := len(rows) - len(counts):
+    refuse_duplicates_of([key(row) for row in rows], str(where), key_name)
+
+
+def refuse_duplicates_of(keys: Sequence[Hashable], where: str, key_name: str) -> None:
+    """`refuse_duplicates` of rows whose keys these are.
+
+    Raises:
+        UnusableAnnotationsError: counts the rows beyond the first of their key.
+    """
+    counts = Counter(keys)
+    if extra := len(keys) - len(counts):
         most, times = counts.most_common(1)[0]
         raise UnusableAnnotationsError(
-            f"{extra} of {len(rows)} rows of {where} repeat the {key_name} of another, such as "
+            f"{extra} of {len(keys)} rows of {where} repeat the {key_name} of another, such as "
             f"{shorten(str(most))!r} ({times} times): keep one row for each, or give every "
             "repetition its own file."
         )
@@ -150,7 +160,9 @@ def _text(path: Path) -> str:
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UnusableAnnotationsError(f"{path} cannot be read: {reason}.") from error
+        raise UnusableAnnotationsError(
+            f"{path} cannot be read: {reason}; check the path."
+        ) from error
 
 
 def _lines(text: str, path: Path) -> list[Any]:
@@ -178,8 +190,9 @@ def _parsed(text: str, path: Path, place: str) -> Any:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         what = "ends in the middle of a value (truncated?)" if cut else "is not JSON"
         place = place or f" in line {error.lineno}, column {error.colno}"
+        reason = error.msg.removesuffix(" starting at")
         raise UnusableAnnotationsError(
-            f"{path} {what}: {error.msg}{place}; fetch or write it again."
+            f"{path} {what}: {reason}{place}; fetch or write it again."
         ) from error
     except (ValueError, RecursionError) as error:
         raise UnusableAnnotationsError(f"{path} is not usable JSON{place}: {error}.") from error

@@ -1,12 +1,12 @@
-"""What scorers of annotation files share: errors clustered by question, what losses could do.
+"""What scorers of annotation files share: clustered errors, what losses could do, repetitions.
 
 Nothing here knows a benchmark.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import estimate
 
 SHOWN_LOSSES = 0.01  # above this share of lost rows the worst and the best case are shown
+_REPEATED = 0.05
 _LARGEST = 1e300
 _ROUNDING = 1e-9
 
@@ -40,14 +41,25 @@ def refuse_lost(
     refuse_losses(lost, rows + missing, maximum_share, where)
 
 
-def extremes_note(lost: int, rows: int, worst: float, best: float) -> tuple[str, ...]:
+def extremes_note(
+    lost: int, rows: int, worst: float, best: float, what: str = "score"
+) -> tuple[str, ...]:
     """The score with everything lost at its worst and at its best, where over 1 % are lost."""
     if lost <= SHOWN_LOSSES * rows:
         return ()
     return (
-        f"{lost} of {rows} judgments give no value: the score would be {worst:.2f} if all that "
+        f"{lost} of {rows} judgments give no value: the {what} would be {worst:.2f} if all that "
         f"they cost counted against the model, {best:.2f} if it counted for it",
     )
+
+
+def repeated_note(answers: Iterable[str], what: str = "answer") -> tuple[str, ...]:
+    """One text that answers more than 5 % of the questions, as a constant answer does."""
+    counts = Counter(answers)
+    times = max(counts.values(), default=0)
+    if times <= max(1, _REPEATED * counts.total()):
+        return ()
+    return (f"one and the same {what} to {times} of {counts.total()} questions",)
 
 
 def stratified_extremes(

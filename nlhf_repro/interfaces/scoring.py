@@ -8,7 +8,7 @@ from typing import Literal
 
 from nlhf_repro.interfaces.games import Array
 
-Unit = Literal["percent", "points"]
+Unit = Literal["percent", "points", "log odds"]
 
 
 class UnusableAnnotationsError(ValueError):
@@ -25,7 +25,8 @@ class Diagnostics:
     model and opponent gave the same answer, None where the files do not hold the answers.
     `verdicts` counts verdicts as the judge gave them. `position_flip_rate` is the share of
     questions, judged in both orders, whose verdict (win, tie or loss) changes with the order; None
-    where only one order was judged.
+    where only one order was judged. `characters` are the mean lengths of the model's and of the
+    opponent's answers, None where the files do not hold them.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Diagnostics:
     identical_outputs: int | None
     verdicts: Mapping[str, int]
     position_flip_rate: float | None
+    characters: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class MetricScores:
     part of the questions is the metric of that part. Otherwise (a ratio of unequal weights, a
     fitted model, pooled tasks) the values depend on all `questions`: only their mean over all of
     them is the metric, and a part of them has no meaning.
+
+    `bounds` are the least and the largest value that the metric can have, None where it has none;
+    a percentage has 0 and 100 without them. `fixed` says why the metric is known without an error,
+    such as the strength of the model that others are measured from; empty where it is estimated.
     """
 
     metric: str  # win_rate, discrete_win_rate, lc_win_rate, score, style_controlled_score, ...
@@ -57,6 +63,13 @@ class MetricScores:
     values: Array  # [questions]
     is_plain_mean: bool
     strata: tuple[str, ...] | None = None
+    bounds: tuple[float, float] | None = None
+    fixed: str = ""
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The least and the largest possible value; None where there is no such thing."""
+        return (0.0, 100.0) if self.unit == "percent" else self.bounds
 
 
 @dataclass(frozen=True)

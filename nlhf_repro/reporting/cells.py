@@ -22,7 +22,8 @@ class Cell:
 
     `lower` and `upper` bound the interval at the table's confidence; `p_value` is adjusted.
     `seeds` (K) and `clusters` (n) count what the estimate averages over; `note` is what has to be
-    said below the table about this cell alone.
+    said below the table about this cell alone. `best` sets it in bold where the form has bold face:
+    not shown to be worse than another of its column.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Cell:
     clusters: int = 0
     level: Level = ""
     note: str = ""
+    best: bool = False
 
     def marked(self, mark: str) -> Cell:
         """The same cell with a mark behind its text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nlhf_repro.reporting.cells import Table
+from nlhf_repro.reporting.cells import Cell, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -39,7 +39,7 @@ def to_latex(table: Table) -> str:
         r"\toprule",
         _line([escaped(name) for name in table.header]),
         r"\midrule",
-        *(_line([escaped(row.label), *(_number(c.text) for c in row.cells)]) for row in table.rows),
+        *(_line([escaped(row.label), *(_cell(c) for c in row.cells)]) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\footnotesize {escaped(note)}" for note in table.notes),
@@ -51,6 +51,11 @@ def to_latex(table: Table) -> str:
 def escaped(text: str) -> str:
     """Text in which nothing is a command to LaTeX; line ends become spaces."""
     return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+
+
+def _cell(cell: Cell) -> str:
+    text = _number(cell.text)
+    return rf"\textbf{{{text}}}" if cell.best else text
 
 
 def _number(text: str) -> str:

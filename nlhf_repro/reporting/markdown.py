@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from nlhf_repro.reporting.cells import Table
+from nlhf_repro.reporting.cells import Cell, Table
 
 
 def to_markdown(table: Table) -> str:
     """GitHub-flavored Markdown: title, caption, pipe table, notes."""
-    lines = [
-        [_escaped(row.label), *(_escaped(cell.text) for cell in row.cells)] for row in table.rows
-    ]
+    lines = [[_escaped(row.label), *(_cell(cell) for cell in row.cells)] for row in table.rows]
     grid = [[_escaped(name) for name in table.header], *lines]
     widths = [max(len(line[column]) for line in grid) for column in range(len(table.header))]
     padded = [
@@ -23,6 +21,11 @@ def to_markdown(table: Table) -> str:
     notes = [f"- {_one_line(note)}" for note in table.notes]
     text = [f"### {_one_line(table.title)}", "", *caption, padded[0], rule, *padded[1:], "", *notes]
     return "\n".join(text).rstrip() + "\n"
+
+
+def _cell(cell: Cell) -> str:
+    text = _escaped(cell.text)
+    return f"**{text}**" if cell.best else text
 
 
 def _one_line(text: str) -> str:

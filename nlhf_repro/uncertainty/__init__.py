@@ -45,7 +45,7 @@ from nlhf_repro.uncertainty.power import (
     minimum_detectable_effect,
     seeds_needed,
 )
-from nlhf_repro.uncertainty.proportions import Proportion, proportion
+from nlhf_repro.uncertainty.proportions import Proportion, bounded_interval, proportion
 from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
     cluster_totals,
@@ -80,6 +80,7 @@ __all__ = [
     "best_set",
     "bootstrap_bradley_terry",
     "bootstrap_ratios",
+    "bounded_interval",
     "bradley_terry",
     "bradley_terry_contrast",
     "cluster_means",

@@ -1,4 +1,4 @@
-"""Shares of games with an interval that never has width zero and never leaves [0, 1]."""
+"""Shares and other bounded means, with intervals that never leave what is possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from nlhf_repro.uncertainty.engine import estimate
-from nlhf_repro.uncertainty.records import Estimate, Level
+from nlhf_repro.uncertainty.records import Estimate, Inference, Level
+
+_ROUNDING = 1e-9
+_LEAST = 1e-12  # a count of 0 (a mean at an end of the range, yet with an error) has width 1
 
 
 @final
@@ -70,6 +73,43 @@ def proportion(
         seeds=moments.seeds,
         games=moments.clusters,
     )
+
+
+def bounded_interval(found: Inference, lowest: float, highest: float) -> tuple[float, float]:
+    """Ends of a mean of bounded scores: t's, or Wilson's where t's would leave the range.
+
+    Near an end of the range, or over few clusters, the t interval reaches beyond what is possible,
+    and the error that it rests on is often far too small: with the mean at 98 % of the range over
+    80 skewed scores it covers 79 %, at 90 % over five 54 %. There the ends are those of Wilson's
+    formula with the engine's variance V and degrees of freedom, p (1 - p) / V being the count and p
+    the place in the range, but never more than one success or failure a cluster, since no bounded
+    scores vary more than those. Measured: 98 % and more for these scores; for wins and losses of
+    10 and 30 questions at 97 % it covers 89 to 92 %.
+
+    Args:
+        found: From the engine; its interval is returned where it lies in the range, or is NaN, or
+            has no width.
+        lowest: The least possible score.
+        highest: The largest.
+
+    Raises:
+        ValueError: the range is empty, or the estimate lies outside it.
+    """
+    span = highest - lowest
+    share = (found.estimate - lowest) / span if span > 0 else float("nan")
+    if not -_ROUNDING <= share <= 1 + _ROUNDING:
+        raise ValueError(
+            f"The estimate {found.estimate} does not lie in the range {lowest} to {highest}: give "
+            "the least and the largest score that is possible."
+        )
+    inside = lowest <= found.lower and found.upper <= highest
+    if inside or not found.standard_error > 0:
+        return found.lower, found.upper
+    share = min(max(share, 0.0), 1.0)
+    count = min(share * (1 - share) * (span / found.standard_error) ** 2, float(found.clusters))
+    quantile = float(special.stdtrit(found.degrees_of_freedom, (1 + found.confidence) / 2))
+    lower, upper = _wilson_interval(share, max(count, _LEAST), quantile)
+    return lowest + span * lower, lowest + span * upper
 
 
 def _wilson(matrix: NDArray[np.bool_], moments: Estimate) -> tuple[float, float, float]:

@@ -44,6 +44,8 @@ def read_entries(
 ) -> list[Entry]:
     """One entry a model of a file, and one a group of files, which are runs of one algorithm.
 
+    Where Arena-Hard's models met each other, one a model and one a pair that met.
+
     Raises:
         UnusableAnnotationsError: a file gives no honest score, or is there twice.
         ImpossibleSettingError: no file, an option without meaning, or runs that are none.
@@ -53,8 +55,15 @@ def read_entries(
     if not every:
         raise ImpossibleSettingError(f"nlhf score {benchmark} has no file: name at least one.")
     refuse_copies(every)
-    single = [(path, run) for path in files for run in read_scores(benchmark, path, options)]
+    met: list[Entry] = []
+    if benchmark == "arena_hard" and files:
+        from nlhf_repro.verbs.round_robins import arena_scores
+
+        single, met = arena_scores(files, options)
+    else:
+        single = [(path, run) for path in files for run in read_scores(benchmark, path, options)]
     entries = [Entry(_label(run, path, single), run.name, (run,), (path,)) for path, run in single]
+    entries += met
     for label, paths in groups.items():
         if any(entry.name == label for entry in entries):
             raise ImpossibleSettingError(

@@ -9,16 +9,19 @@ from math import log
 from pathlib import Path
 
 from nlhf_repro.interfaces import ImpossibleSettingError, UnusableAnnotationsError
+from nlhf_repro.reporting.scores.comparisons import CUT
 from nlhf_repro.reporting.scores.entries import (
     Entry,
     all_questions,
     common_questions,
+    is_cut,
+    lost_strata,
     matrix,
     strata_of,
     unequal_questions,
 )
 from nlhf_repro.reporting.scores.records import records_to_csv, to_json
-from nlhf_repro.reporting.scores.verdict_table import verdict_record, verdict_table
+from nlhf_repro.reporting.scores.verdict_table import TIMES, verdict_record, verdict_table
 from nlhf_repro.reporting.scores.verdicts import Verdict, compared, family
 from nlhf_repro.verbs.annotations import (
     check_options,
@@ -26,7 +29,7 @@ from nlhf_repro.verbs.annotations import (
     read_scores,
     recognised,
 )
-from nlhf_repro.verbs.copies import refuse_copies
+from nlhf_repro.verbs.copies import copied_models, refuse_copies
 from nlhf_repro.verbs.score import primary_metrics, rendered, shown_metrics
 from nlhf_repro.verbs.scoring_arguments import Benchmark, ScoreOptions, options_of, paths_of
 
@@ -45,16 +48,18 @@ def compare(known: argparse.Namespace) -> int:
     if _is_row(known.first) and _is_row(known.second):
         from nlhf_repro.verbs.compare_rows import compare_rows
 
-        names, caption, found, notes = compare_rows(
+        names, caption, found, notes, clusters = compare_rows(
             known.first, known.second, known.metric, known.config_dir
         )
-        if known.margin is not None and known.margin <= 1:
+        ratio = found[0].unit == TIMES
+        if ratio and known.margin is not None and known.margin <= 1:
             raise ImpossibleSettingError(
                 f"--margin {known.margin:g} is no ratio that does not matter: give one above 1."
             )
-        margin = None if known.margin is None else log(known.margin)
+        margin = log(known.margin) if ratio and known.margin is not None else known.margin
     else:
         names, caption, found, notes = _compare_files(known)
+        clusters = "questions"
         margin = known.margin
     if margin is not None and len({each.unit for each in found}) > 1:
         raise ImpossibleSettingError("--margin has a unit: choose metrics of one with --metric.")
@@ -63,7 +68,7 @@ def compare(known: argparse.Namespace) -> int:
         records = [verdict_record(names, each, notes) for each in verdicts]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
-        table = verdict_table(names, caption, verdicts, notes)
+        table = verdict_table(names, caption, verdicts, notes, clusters)
         sys.stdout.write(rendered([table], known.format))
     return 0
 
@@ -75,7 +80,17 @@ def _is_row(text: str) -> bool:
 def _compare_files(
     known: argparse.Namespace,
 ) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
+    for row, other in ((known.first, known.second), (known.second, known.first)):
+        if _is_row(row):
+            raise ImpossibleSettingError(
+                f"{row} is no file and {other} is no EXPERIMENT:ROW: compare two files, or two "
+                "rows of an experiment."
+            )
     options = options_of(known)
+    if options.anchor is not None:
+        raise ImpossibleSettingError(
+            "--anchor is for a round-robin: give all its files to nlhf score arena_hard."
+        )
     sides = [_files_of(text) for text in (known.first, known.second)]
     every = [path for _, paths in sides for path in paths]
     refuse_copies(every)
@@ -108,9 +123,14 @@ def _compare_files(
             raise UnusableAnnotationsError(f"{refused}.")
         if lost := all_questions([one, other], metric) - len(questions):
             notes.append(f"{metric}: {lost} questions that not all runs have were left out.")
+        if gone := lost_strata([one, other], metric, questions):
+            raise UnusableAnnotationsError(f"{metric} cannot be compared: {gone}.")
         matrices = matrix(one, metric, questions), matrix(other, metric, questions)
         strata = strata_of(one, metric, questions)
-        found.append(compared(metric, one.runs[0].metrics[metric].unit, *matrices, strata))
+        found.append(compared(one.runs[0].metrics[metric], *matrices, strata))
+        if is_cut(found[-1].found, one.runs[0].metrics[metric]):
+            notes.append(f"{metric}: {CUT[0].lower()}{CUT[1:]}.")
+    notes += dict.fromkeys(f"{said}." for _, a, b in pairs for *_, said in copied_models([a, b]))
     for name, entries in zip(names, (first, second), strict=True):
         said = dict.fromkeys(note for entry in entries for note in entry.notes)
         notes += [f"{name}: {'; '.join(said)}."] if said else []

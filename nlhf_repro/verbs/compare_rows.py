@@ -8,24 +8,28 @@ from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.columns.gap import GeometricMeanGap
 from nlhf_repro.reporting.columns.levels import games_share_nothing
+from nlhf_repro.reporting.columns.mean import MeanValue
 from nlhf_repro.reporting.comparison import Primary, check_pair
-from nlhf_repro.reporting.scores.verdict_table import TIMES
+from nlhf_repro.reporting.scores.verdict_table import OWN_UNIT, TIMES
 from nlhf_repro.reporting.scores.verdicts import Verdict, verdict_on
 from nlhf_repro.reporting.series import collapse_exact
-from nlhf_repro.uncertainty import Difference
 from nlhf_repro.validation import suggestion
 from nlhf_repro.verbs.experiment import Experiment, load_experiment
+
+Comparable = GeometricMeanGap | MeanValue
 
 
 def compare_rows(
     first: str, second: str, metrics: Sequence[str], config_dir: str | None
-) -> tuple[tuple[str, str], str, list[Verdict], list[str]]:
-    """Verdicts on the log ratio of two rows' gaps, as the experiment's table compares them.
+) -> tuple[tuple[str, str], str, list[Verdict], list[str], str]:
+    """Verdicts on two rows as the experiment's table compares them: differences, or log ratios.
+
+    Last comes the plural noun of what the rows are paired by: games, prompts or worlds.
 
     Args:
         first: EXPERIMENT:ROW.
         second: Another row of the same experiment.
-        metrics: Headers of the table's columns of gaps; without any, the table's primary one.
+        metrics: Headers of columns of gaps or means; without any, the table's primary one.
         config_dir: A folder of the user's configurations.
 
     Raises:
@@ -47,8 +51,13 @@ def compare_rows(
                 f"{experiment} has no row {name!r}: {suggestion(name, records)}"
             )
     design = loaded.cells[0].config["seeds"]["design"]
-    found = []
-    for column in _columns(loaded, metrics):
+    found: list[Verdict] = []
+    columns = _columns(loaded, metrics)
+    if len({type(column) for column in columns}) > 1:
+        raise ImpossibleSettingError(
+            "--metric names a column of ratios and one of differences: compare one kind at a time."
+        )
+    for column in columns:
         try:
             sides = records[label], records[baseline]
             check_pair(*sides, Primary(column.header, None, design))
@@ -58,42 +67,43 @@ def compare_rows(
                 f"{first} against {baseline}, {column.header}: {refusal} (run nlhf reproduce "
                 f"{experiment}, or choose other rows)."
             ) from refusal
+    noun = records[label].clusters
     notes = [
         "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
-        *(f"{column.header}: {column.explanation(0.95)}." for column in _columns(loaded, metrics)),
+        *(f"{column.header}: {column.explanation(0.95, noun)}." for column in columns),
     ]
-    return (label, baseline), f"{experiment}, {design} seeds.", found, notes
+    return (label, baseline), f"{experiment}, {design} seeds.", found, notes, noun
 
 
-def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[GeometricMeanGap]:
+def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[Comparable]:
     specification = experiment.specification
-    columns = {x.header: x for x in specification.columns if isinstance(x, GeometricMeanGap)}
+    columns = {x.header: x for x in specification.columns if isinstance(x, Comparable)}
     for name in metrics:
         if name not in columns:
             raise ImpossibleSettingError(
-                f"--metric {name} is no column of gaps in the table of {experiment.name}: "
+                f"--metric {name} is no column of gaps or means in the table of {experiment.name}: "
                 f"{suggestion(name, columns)}"
             )
     if metrics:
         return [columns[name] for name in dict.fromkeys(metrics)]
     primary = specification.compared
-    if isinstance(primary, GeometricMeanGap):
+    if isinstance(primary, Comparable):
         return [primary]
     raise ImpossibleSettingError(
-        f"The table of {experiment.name} declares no comparison of gaps: say which column with "
-        f"--metric; {suggestion('', columns)}"
+        f"The table of {experiment.name} declares no comparison of gaps or means: say which column "
+        f"with --metric; {suggestion('', columns)}"
     )
 
 
-def _verdict(
-    column: GeometricMeanGap, row: RowRecord, baseline: RowRecord, *, matched: bool
-) -> Verdict:
+def _verdict(column: Comparable, row: RowRecord, baseline: RowRecord, *, matched: bool) -> Verdict:
     if not column.across_regularization and row.regularization != baseline.regularization:
         raise RefusedCell(
             f"refused: regularization {row.regularization:g} against {baseline.regularization:g}"
         )
-    ratio = column.ratio(row, baseline, matched, 0.95)
     means = (column.cell(row, 0.95).estimate, column.cell(baseline, 0.95).estimate)
-    found: Difference = ratio.on_log_scale
     still = games_share_nothing(row, baseline) or (row.deterministic and baseline.deterministic)
-    return verdict_on(column.header, TIMES, means, found, nested=still)
+    if isinstance(column, MeanValue):
+        found = column.difference(row, baseline, matched, 0.95)
+        return verdict_on(column.header, OWN_UNIT, means, found, nested=still)
+    ratio = column.ratio(row, baseline, matched, 0.95)
+    return verdict_on(column.header, TIMES, means, ratio.on_log_scale, nested=still)

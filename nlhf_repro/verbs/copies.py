@@ -1,12 +1,15 @@
-"""Files that pass for training runs of one algorithm and are copies of one."""
+"""Files that pass for several training runs, or several models, and are copies of one."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import ModelScores, UnusableAnnotationsError
 from nlhf_repro.reporting.scores.entries import Entry
@@ -60,6 +63,49 @@ def refuse_copied_runs(entry: Entry) -> None:
         alike = same > _MOST_AGREEMENT * len(shared)
         if alike and _chance(every, others) < _MOST_CHANCE:
             raise _copies(first, second, same, len(shared))
+
+
+def copied_models(entries: Sequence[Entry]) -> list[tuple[int, int, str]]:
+    """Pairs of entries of which a run of one is, question by question, nearly one of the other.
+
+    By the rule of `refuse_copied_runs`, but said rather than refused: two models may be two names
+    of one, or two checkpoints that hardly differ. Places of the two among the entries, and what a
+    reader must know.
+    """
+    runs = [(place, run) for place, each in enumerate(entries) for run in each.runs]
+    pools: dict[object, list[tuple[int, Values, int]]] = defaultdict(list)
+    for place, run in runs:
+        if run.benchmark != "academic":
+            values = _values(run, plain=True)
+            pools[entries[place].conditions].append((place, values, len(values)))
+    found: dict[tuple[int, int], str] = {}
+    for pool in pools.values():
+        codes = _codes([values for _, values, _ in pool])
+        for i, (first, values, size) in enumerate(pool):
+            same = (codes[i] == codes[i + 1 :]) & (codes[i] > 0)
+            shared = (codes[i + 1 :] > 0) & (codes[i] > 0)
+            counts, sizes = same.sum(axis=1), shared.sum(axis=1)
+            for offset in np.flatnonzero(counts > _MOST_AGREEMENT * sizes):
+                second, others, other_size = pool[i + 1 + offset]
+                enough = sizes[offset] > _MOST_AGREEMENT * max(size, other_size)
+                if first != second and enough and _chance(values, others) < _MOST_CHANCE:
+                    found[first, second] = (
+                        f"{entries[first].label} and {entries[second].label} agree on "
+                        f"{counts[offset]} of {sizes[offset]} questions, as two runs hardly do: "
+                        "they may be one model under two names"
+                    )
+    return [(*pair, said) for pair, said in sorted(found.items())]
+
+
+def _codes(every: Sequence[Values]) -> NDArray[np.int32]:
+    """A number for each run's values of each question, [runs, questions]; 0 where it has none."""
+    known: dict[tuple[tuple[str, float], ...], int] = {}
+    place = {q: n for n, q in enumerate(dict.fromkeys(q for values in every for q in values))}
+    codes = np.zeros((len(every), len(place)), dtype=np.int32)
+    for row, values in enumerate(every):
+        for question, value in values.items():
+            codes[row, place[question]] = known.setdefault(value, len(known) + 1)
+    return codes
 
 
 def _values(run: ModelScores, plain: bool) -> Values:

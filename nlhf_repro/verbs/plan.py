@@ -18,40 +18,11 @@ from nlhf_repro.uncertainty import (
     minimum_detectable_effect,
     seeds_needed,
 )
+from nlhf_repro.verbs.plan_costs import RunCosts, measured_costs
+from nlhf_repro.verbs.planning_values import USUAL, Usual
 from nlhf_repro.verbs.score import rendered
 
 SEEDS = (1, 3, 5, 10)
-
-
-@dataclass(frozen=True)
-class Usual:
-    """What is assumed of a benchmark unless it is said: SDs of one algorithm, in its unit."""
-
-    questions: int
-    prompt_sd: float
-    noise_sd: float
-    seed_sds: tuple[float, ...]  # tabulated, as no measurement is public
-    unit: str
-    source: str
-
-
-_PERCENT = (
-    "planning values, our reading; the second leaves .85 points on 805 questions, and published "
-    "re-evaluations of one checkpoint had an SD of .72 and .91"
-)
-USUAL = {
-    "alpaca_eval": Usual(805, 14.0, 24.0, (0.0, 0.5, 1.0, 2.0), "points of percent", _PERCENT),
-    "arena_hard": Usual(500, 14.0, 24.0, (0.0, 0.5, 1.0, 2.0), "points of percent", _PERCENT),
-    "mt_bench": Usual(
-        80,
-        2.1 / 2**0.5,
-        0.0,
-        (),
-        "points of 1 to 10",
-        "per-question differences of two models had an SD of 1.6 to 2.6 points; the middle, 2.1, "
-        "is taken, none of it shrinking with more seeds (our reading, the cautious one)",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -67,6 +38,7 @@ class Design:
     effect: float | None
     unit: str
     assumptions: tuple[str, ...]
+    costs: RunCosts | None = None  # of one run, where a row of an experiment has them
 
     @property
     def significance(self) -> float:
@@ -83,6 +55,8 @@ def plan(known: argparse.Namespace) -> int:
     """
     _check(known)
     design = _piloted(known) if known.pilot else _declared(known)
+    if known.costs_of is not None:
+        design = replace(design, costs=measured_costs(known.costs_of, known.config_dir))
     if known.format in ("csv", "json"):
         records = list(_records(design))
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
@@ -239,6 +213,8 @@ def _notes(design: Design) -> Iterator[str]:
     yield from design.assumptions
     if 1 in design.seeds:
         yield "K = 1 is for planning only: one run of each is no test of algorithms."
+    if design.costs is not None:
+        yield design.costs.note(design.seeds)
     if design.effect is not None:
         yield (
             f"needed: for a true difference of {design.effect:g}; seeds of each algorithm on "
@@ -293,4 +269,6 @@ def _records(design: Design) -> Iterator[dict[str, Any]]:
                 "questions_needed": (
                     None if design.effect is None else _questions(design, components, seeds)
                 ),
+                "runs": 2 * seeds,
+                "seconds": None if design.costs is None else 2 * seeds * design.costs.seconds,
             }

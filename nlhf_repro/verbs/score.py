@@ -12,7 +12,7 @@ from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.reporting.cells import Table
 from nlhf_repro.reporting.latex import to_latex
 from nlhf_repro.reporting.markdown import to_markdown
-from nlhf_repro.reporting.scores.comparisons import Family, comparison_table, families
+from nlhf_repro.reporting.scores.comparisons import comparison_table, families
 from nlhf_repro.reporting.scores.diagnostics import diagnostics_table
 from nlhf_repro.reporting.scores.entries import Entry, Score, score_of, unequal_questions
 from nlhf_repro.reporting.scores.leaderboard import (
@@ -25,7 +25,8 @@ from nlhf_repro.reporting.scores.records import records_to_csv, score_record, to
 from nlhf_repro.reporting.terminal import to_text
 from nlhf_repro.validation import suggestion
 from nlhf_repro.verbs.annotations import read_entries
-from nlhf_repro.verbs.scoring_arguments import groups_of, options_of
+from nlhf_repro.verbs.copies import copied_models
+from nlhf_repro.verbs.scoring_arguments import STRENGTH, groups_of, options_of
 from nlhf_repro.verbs.upstream import upstream_table
 
 TITLES = {
@@ -62,6 +63,7 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
     metrics = shown_metrics(entries, known.metric)
     compared = list(known.metric) or primary_metrics(entries)
     entries = _ordered(entries, (compared or metrics)[0])
+    copied = copied_models(entries)
     scores = {
         (index, metric): found
         for index, entry in enumerate(entries)
@@ -70,12 +72,20 @@ def score(known: argparse.Namespace, more_files: Sequence[str]) -> int:
     }
     if known.format in ("csv", "json"):
         records = [
-            score_record(entries[index], found, _record_notes(entries, found, compared))
+            score_record(
+                entries[index],
+                found,
+                [
+                    *_record_notes(entries, found, compared),
+                    *(f"{said}." for *pair, said in copied if index in pair),
+                ],
+            )
             for (index, _), found in scores.items()
         ]
         sys.stdout.write((to_json if known.format == "json" else records_to_csv)(records))
     else:
-        tables = _tables(known.benchmark, entries, scores, metrics, compared)
+        tables = _tables(TITLES[known.benchmark], entries, scores, metrics, compared)
+        tables[0] = _noted(tables[0], [f"{said}." for *_, said in copied])
         if known.upstream:
             every = [*files, *(path for paths in groups.values() for path in paths)]
             tables.append(upstream_table(known.benchmark, every, options))
@@ -131,7 +141,10 @@ def primary_metrics(entries: Sequence[Entry]) -> list[str]:
     if benchmark == "mt_bench":
         return ["score" if "score" in known else "win_rate"]
     if benchmark == "arena_hard":
-        return list(dict.fromkeys(next(iter(entry.metrics)) for entry in entries))
+        first = list(dict.fromkeys(next(iter(entry.metrics)) for entry in entries))
+        strengths = [name for name in first if name.startswith(STRENGTH)]
+        fitted = {name.removeprefix(STRENGTH) for name in strengths}
+        return [*strengths, *(x for x in first if x.partition("/")[2] not in fitted)]
     if "macro_average" in known:
         return ["macro_average"]
     return known if len(known) == 1 else []
@@ -151,22 +164,38 @@ def _ordered(entries: Sequence[Entry], metric: str) -> list[Entry]:
 
 
 def _tables(
-    benchmark: str,
+    title: str,
     entries: Sequence[Entry],
     scores: dict[tuple[int, str], Score],
     metrics: Sequence[str],
     compared: Sequence[str],
 ) -> list[Table]:
-    found: list[Family] = []
-    if len(entries) > 1:
-        found = [family for metric in compared for family in families(entries, metric)]
-    board = score_table(TITLES[benchmark], entries, scores, metrics, found)
-    if len(entries) > 1 and not compared:
-        board = replace(board, notes=(*board.notes, _NOT_COMPARED))
-    tables = [board]
-    pairs = [comparison_table(entries, family) for family in found]
-    tables += [table for table in pairs if table is not None]
+    """The leaderboard and its comparisons; models that met each other, then pair by pair."""
+    fitted = [entry.metrics[0].startswith(STRENGTH) for entry in entries]
+    parts = [[i for i, own in enumerate(fitted) if own is kind] for kind in (True, False)]
+    tables: list[Table] = []
+    for kind, part in zip((True, False), parts, strict=True):
+        shown = [name for name in metrics if any((i, name) in scores for i in part)]
+        own = [name for name in compared if name in shown]
+        if not shown:
+            continue
+        chosen = [entries[i] for i in part]
+        values = {
+            (k, m): scores[i, m] for k, i in enumerate(part) for m in shown if (i, m) in scores
+        }
+        found = [family for name in own for family in families(chosen, name)]
+        found = found if len(chosen) > 1 else []
+        more = f"{title}, pair by pair" if not kind and any(fitted) else title
+        board = score_table(more, chosen, values, shown, found)
+        if len(chosen) > 1 and not compared:
+            board = _noted(board, [_NOT_COMPARED])
+        pairs = [comparison_table(chosen, family) for family in found]
+        tables += [board, *(table for table in pairs if table is not None)]
     return [*tables, diagnostics_table(entries)]
+
+
+def _noted(table: Table, notes: Sequence[str]) -> Table:
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def _draw(

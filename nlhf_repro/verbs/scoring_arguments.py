@@ -24,6 +24,7 @@ class ScoreOptions:
     outputs: Path | None = None
     answers: tuple[Path, ...] = ()
     baseline: str | None = None
+    anchor: str | None = None
     repeats: int = 1
     macro: Mapping[str, str] | None = None
     maximum_unusable: float = 0.02
@@ -31,10 +32,12 @@ class ScoreOptions:
 
 TAKEN = {
     "alpaca_eval": {"questions", "gamed", "outputs"},
-    "arena_hard": {"questions", "answers", "baseline"},
+    "arena_hard": {"questions", "answers", "baseline", "anchor"},
     "mt_bench": {"questions", "baseline", "repeats"},
     "academic": {"macro"},
 }
+
+STRENGTH = "bradley_terry/"  # metrics of models that met each other
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 
@@ -52,6 +55,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     add("--outputs", type=Path, metavar="FILE", help="alpaca_eval: the judged model_outputs.json")
     add("--answers", type=Path, nargs="+", default=[], metavar="FILE", help="arena_hard: answers")
     add("--baseline", metavar="NAME", help="whom the models met, where rows do not say")
+    add("--anchor", metavar="NAME", help="arena_hard: of strength 0, where models meet each other")
     add("--repeats", type=int, default=1, help="mt_bench: judgments of each question and turn")
     add("--macro", action="append", default=[], metavar="TASK=METRIC", help="academic: averaged")
     add("--max-unusable", type=float, default=2.0, metavar="PERCENT", help="refused above (2)")
@@ -106,6 +110,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         help="files of two algorithms, at least two runs each, to measure the spreads",
     )
     add("--metric", help="of the pilot")
+    add("--costs-of", metavar="EXPERIMENT:ROW", help="add what runs as those of this row cost")
     add_format(parser)
 
 
@@ -125,6 +130,7 @@ def options_of(known: argparse.Namespace) -> ScoreOptions:
         outputs=known.outputs,
         answers=tuple(known.answers),
         baseline=known.baseline,
+        anchor=known.anchor,
         repeats=known.repeats,
         macro=dict(_named(text, "--macro TASK=METRIC") for text in known.macro) or None,
         maximum_unusable=known.max_unusable / 100,

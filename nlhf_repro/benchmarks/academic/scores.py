@@ -12,7 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlhf_repro.benchmarks.academic.files import Run, TaskSamples
-from nlhf_repro.benchmarks.clustered import finite_number, refuse_lost, standard_error
+from nlhf_repro.benchmarks.clustered import (
+    extremes_note,
+    finite_number,
+    refuse_lost,
+    standard_error,
+)
 from nlhf_repro.interfaces import (
     Diagnostics,
     MetricScores,
@@ -110,6 +115,7 @@ def _task_metrics(
             unusable[f"no value of {key} in {samples.task}"] = lost
             where = f"{key} of {samples.task} ({run.path})"
             refuse_lost({"no value": lost}, 0, samples.documents, maximum_lost, where)
+            notes += _bounds_note(scores, lost, samples.documents)
         mean = float(scores.values.mean()) / (100 if scores.unit == "percent" else 1)
         if not lost and not _agree(mean, number):
             _refuse_other_run(run, samples.task, key, number, mean)
@@ -117,6 +123,14 @@ def _task_metrics(
             continue
         found[scores.metric] = scores
     return found
+
+
+def _bounds_note(scores: MetricScores, lost: int, documents: int) -> tuple[str, ...]:
+    """An accuracy with the lost documents all wrong and all right."""
+    if scores.unit != "percent":
+        return ()
+    worst = float(scores.values.mean()) * (1 - lost / documents)
+    return extremes_note(lost, documents, worst, worst + 100 * lost / documents, scores.metric)
 
 
 def _refuse_other_run(run: Run, task: str, key: str, number: float, mean: float) -> None:

@@ -40,6 +40,7 @@ class ModelAnnotations:
     questions: tuple[str, ...]  # instructions, no two the same
     preferences: Array  # [questions], in [1, 2]: 1 the baseline, 2 the model, 1.5 a draw
     length_differences: Array  # [questions], characters of the baseline minus of the model
+    outputs: tuple[str, ...]  # [questions], of the model
     diagnostics: Diagnostics
 
 
@@ -138,20 +139,22 @@ def _model(
     lost = {**unusable, "missing": missing or 0}
     refuse_losses(lost, len(rows) + (missing or 0), maximum_unusable_share, where)
     usable = [
-        (str(row["instruction"]), verdict, len(row["output_1"]) - len(row["output_2"]))
+        (str(row["instruction"]), verdict, str(row["output_1"]), str(row["output_2"]))
         for row, verdict in zip(rows, verdicts, strict=True)
         if not isinstance(verdict, str)
     ]
     place = {text: index for index, text in enumerate(questions or ())}
     usable.sort(key=lambda entry: (place.get(entry[0], len(place)), entry[0]))
-    instructions, preferences, lengths = zip(*usable, strict=True)
+    instructions, preferences, opposed, outputs = zip(*usable, strict=True)
+    sizes = np.array([[len(text) for text in each] for each in (opposed, outputs)], dtype=float)
     return ModelAnnotations(
         name=name,
         baseline=baseline,
         judge=judge,
         questions=instructions,
         preferences=np.array(preferences, dtype=float),
-        length_differences=np.array(lengths, dtype=float),
+        length_differences=sizes[0] - sizes[1],
+        outputs=outputs,
         diagnostics=Diagnostics(
             rows=len(rows),
             unusable=dict(unusable),
@@ -163,6 +166,7 @@ def _model(
             ),
             verdicts=dict(Counter(map(_side, preferences))),
             position_flip_rate=None,
+            characters=(float(sizes[1].mean()), float(sizes[0].mean())),
         ),
     )
 

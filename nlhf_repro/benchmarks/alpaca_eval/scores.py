@@ -9,6 +9,7 @@ import numpy as np
 from nlhf_repro.benchmarks.alpaca_eval.annotations import ModelAnnotations, read_annotations
 from nlhf_repro.benchmarks.alpaca_eval.length_control import length_controlled_win_rate
 from nlhf_repro.benchmarks.alpaca_eval.reference import Reference, refuse_foreign
+from nlhf_repro.benchmarks.clustered import extremes_note, repeated_note
 from nlhf_repro.interfaces import Array, MetricScores, ModelScores
 
 _REFERENCE_JUDGE = "weighted_alpaca_eval_gpt4_turbo"
@@ -83,11 +84,16 @@ def _difficulties(annotations: ModelAnnotations, reference: Reference | None) ->
 def _notes(annotations: ModelAnnotations, reference: Reference | None) -> list[str]:
     """What sets the numbers apart from the leaderboard's."""
     notes = []
-    lost = sum(annotations.diagnostics.unusable.values())
-    if lost:
-        notes.append(f"{lost} of {annotations.diagnostics.rows} rows unusable, left out")
-    if annotations.diagnostics.missing:
-        notes.append(f"{annotations.diagnostics.missing} questions missing")
+    rows, missing = annotations.diagnostics.rows, annotations.diagnostics.missing or 0
+    unusable = sum(annotations.diagnostics.unusable.values())
+    if unusable:
+        notes.append(f"{unusable} of {rows} rows unusable, left out")
+    if missing:
+        notes.append(f"{missing} questions missing")
+    notes += repeated_note(annotations.outputs)
+    won, lost = 100 * float((annotations.preferences - 1).sum()), unusable + missing
+    worst, best = won / (rows + missing), (won + 100 * lost) / (rows + missing)
+    notes += extremes_note(lost, rows + missing, worst, best, "win rate")
     if reference is None:
         notes.append("no difficulties: not comparable with the leaderboard's LC win rate")
         return notes

@@ -2,6 +2,7 @@
 
 from nlhf_repro.benchmarks.arena_hard.judgments import Judgment, pairwise_wins, read_judgments
 from nlhf_repro.benchmarks.arena_hard.questions import Question, read_questions
+from nlhf_repro.benchmarks.arena_hard.round_robin import round_robins, score_round_robin
 from nlhf_repro.benchmarks.arena_hard.scores import score_judgments
 from nlhf_repro.benchmarks.arena_hard.styles import AnswerStyle, read_styles
 from nlhf_repro.benchmarks.arena_hard.upstream import UpstreamScore, upstream_scores
@@ -16,7 +17,9 @@ __all__ = [
     "read_judgments",
     "read_questions",
     "read_styles",
+    "round_robins",
     "score_judgments",
+    "score_round_robin",
     "upstream_scores",
     "upstream_style_scores",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from nlhf_repro.benchmarks.arena_hard.styles import (
     Control,
     style_controlled_scores,
 )
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost
+from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, repeated_note
 from nlhf_repro.interfaces import (
     Diagnostics,
     MetricScores,
@@ -27,8 +28,6 @@ from nlhf_repro.interfaces import (
     UnusableAnnotationsError,
 )
 from nlhf_repro.uncertainty import weighted_ratio
-
-_REPEATED = 0.05
 
 
 def score_judgments(
@@ -56,13 +55,18 @@ def score_judgments(
 
     Raises:
         UnusableAnnotationsError: too many games lost, questions outside the list, or a model that
-            met several baselines in a category (`pairwise_wins` is for round-robins).
+            met several baselines in a category (`score_round_robin` is for those).
     """
     groups: dict[tuple[str, str], list[Judgment]] = defaultdict(list)
     for each in sorted(judgments, key=lambda judgment: judgment.question):
         groups[each.category, each.model].append(each)
     _refuse_foreign(judgments, questions)
-    scores = [_score(groups[key], questions, maximum_lost) for key in sorted(groups)]
+    for group in groups.values():
+        _refuse_several_baselines(group)
+    scores = [
+        _against_the_protocols(_score(groups[key], questions, maximum_lost), key[0])
+        for key in sorted(groups)
+    ]
     if styles is None:
         return tuple(scores)
     return style_controlled_scores(
@@ -95,15 +99,28 @@ def _refuse_several_baselines(group: Sequence[Judgment]) -> None:
     if len(baselines) > 1:
         raise UnusableAnnotationsError(
             f"{group[0].model} met {len(baselines)} baselines in {group[0].category} "
-            f"({', '.join(baselines)}): a score has one; fit a Bradley-Terry model to a "
-            "round-robin, or keep the rows of one baseline."
+            f"({', '.join(baselines)}): a score has one; give all files of a round-robin to one "
+            "nlhf score arena_hard, without --seeds, or keep the rows of one baseline."
         )
+
+
+def score_pair(
+    group: Sequence[Judgment],
+    questions: Mapping[str, Question] | None,
+    maximum_lost: float,
+) -> ModelScores:
+    """Scores of one model against one opponent in one category; arguments as `score_judgments`.
+
+    Raises:
+        UnusableAnnotationsError: too many games lost, or questions outside the list.
+    """
+    _refuse_foreign(group, questions)
+    return _score(group, questions, maximum_lost)
 
 
 def _score(
     group: Sequence[Judgment], questions: Mapping[str, Question] | None, maximum_lost: float
 ) -> ModelScores:
-    _refuse_several_baselines(group)
     first = group[0]
     expected = [q for q, info in (questions or {}).items() if info.category == first.category]
     missing = len(set(expected) - {each.question for each in group})
@@ -121,9 +138,18 @@ def _score(
         opponent=first.baseline,
         judge=first.judge,
         metrics=metrics,
-        diagnostics=_diagnostics(group, losses, missing if questions else None),
+        diagnostics=diagnostics_of(group, missing if questions else None),
         notes=_notes(group, sum(losses.values()) + 2 * missing, missing, questions),
     )
+
+
+def _against_the_protocols(scores: ModelScores, category: str) -> ModelScores:
+    """With a note where the opponent is not the protocol's."""
+    usual = BASELINES.get(category)
+    if usual == scores.opponent:
+        return scores
+    note = f"opponent {scores.opponent} is not the protocol's {usual or '(none)'}"
+    return replace(scores, notes=(note, *scores.notes))
 
 
 def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores]:
@@ -147,9 +173,9 @@ def _metrics(group: Sequence[Judgment], category: str) -> dict[str, MetricScores
     return metrics
 
 
-def _diagnostics(
-    group: Sequence[Judgment], losses: Counter[str], missing: int | None
-) -> Diagnostics:
+def diagnostics_of(group: Sequence[Judgment], missing: int | None = None) -> Diagnostics:
+    """What happened to the games of one model; `missing` as in `Diagnostics`."""
+    losses = Counter(reason for each in group for reason in each.losses())
     flips = [flip for each in group if (flip := each.flips()) is not None]
     answers = [each.games[0].answers for each in group if each.games[0].answers]
     return Diagnostics(
@@ -169,22 +195,17 @@ def _notes(
     missing: int,
     questions: Mapping[str, Question] | None,
 ) -> tuple[str, ...]:
-    first, notes = group[0], []
-    usual, size = BASELINES.get(first.category), SIZES.get(first.category)
-    if usual != first.baseline:
-        notes.append(f"opponent {first.baseline} is not the protocol's {usual or '(none)'}")
+    first, notes, size = group[0], [], SIZES.get(group[0].category)
     if questions is None and size is not None and len(group) != size:
         notes.append(f"{len(group)} of the protocol's {size} questions")
-    if first.judge == first.model:
+    if first.judge in (first.model, first.baseline):
         notes.append("the judge judges its own answers")
     if misread := sum(game.misread(first.version) for each in group for game in each.games):
         notes.append(
             f"{misread} of {2 * len(group)} recorded labels differ from what the "
             f"{first.version} parser reads in the judge's words"
         )
-    answers = Counter(each.games[0].answers[1] for each in group if each.games[0].answers)
-    if answers and (times := answers.most_common(1)[0][1]) > max(1, _REPEATED * len(group)):
-        notes.append(f"one and the same answer to {times} of {len(group)} questions")
+    notes += repeated_note(each.games[0].answers[1] for each in group if each.games[0].answers)
     outcomes = [outcome for each in group for outcome in each.outcomes()]
     won, total = (sum(values) for values in zip(*((s * w, w) for s, w in outcomes), strict=True))
     most = DECISIVE_WEIGHT * lost

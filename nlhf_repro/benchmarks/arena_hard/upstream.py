@@ -60,6 +60,12 @@ def upstream_scores(judgments: Sequence[Judgment], seed: int = 42) -> tuple[Upst
     if judgments[0].version == "v0.1":
         return _v01(judgments, seed)
     keys = sorted({(each.category, each.model) for each in judgments})
+    opponents = {(each.category, each.model, each.baseline) for each in judgments}
+    if len(opponents) > len(keys):
+        raise UnusableAnnotationsError(
+            "Upstream knows no round-robin: it pools a model's opponents as if one; leave "
+            "--upstream out, or keep the rows of one baseline."
+        )
     generator = np.random.default_rng(seed)
     return tuple(
         _v20([x for x in judgments if (x.category, x.model) == k], generator) for k in keys

@@ -27,8 +27,10 @@ from nlhf_repro.benchmarks.mt_bench.questions import (
     TURNS,
     judge_of,
     one_judge,
+    own_questions_note,
     question_of,
     refuse_foreign,
+    refuse_lost_categories,
     turn_of,
 )
 from nlhf_repro.interfaces import (
@@ -142,11 +144,12 @@ def _score(
     }
     if not both:
         raise UnusableAnnotationsError(f"No question of {where} has two usable turns.")
+    refuse_lost_categories(both, categories, where)
     strata = tuple(categories[question] for question in both)
     flips = [each.winners[0] != each.winners[1] for each in usable.values()]
     expected = len(categories) * len(TURNS)
     extremes = stratified_extremes(both, categories, 0.0, 100.0)
-    notes = ["categories fixed"]
+    notes = ["categories fixed", *own_questions_note(categories)]
     if aside:
         notes.append(f"{aside} pairs without {baseline} left aside")
     return ModelScores(

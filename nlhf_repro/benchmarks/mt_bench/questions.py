@@ -99,3 +99,31 @@ def refuse_foreign(questions: Iterable[str], categories: Mapping[str, str], wher
             f"{len(foreign)} questions of {where} are none of the {len(categories)} listed, such "
             f"as {foreign[0]!r}: give the question file that was judged."
         )
+
+
+def refuse_lost_categories(
+    scored: Iterable[str], categories: Mapping[str, str], where: str
+) -> None:
+    """Refuse scores of which a whole category is lost: categories weigh the same.
+
+    Raises:
+        UnusableAnnotationsError: names the categories without a question in `scored`.
+    """
+    there = {categories[question] for question in scored}
+    if lost := [name for name in dict.fromkeys(categories.values()) if name not in there]:
+        raise UnusableAnnotationsError(
+            f"No question of category {', '.join(map(repr, lost))} of {where} has two usable "
+            "turns: the categories weigh the same, so the score would be of another benchmark; "
+            "judge them again, or give your own list of questions."
+        )
+
+
+def own_questions_note(categories: Mapping[str, str]) -> list[str]:
+    """What sets a list of questions apart from the official one; nothing where it is that."""
+    if dict(categories) == dict(OFFICIAL_QUESTIONS):
+        return []
+    names = len(set(categories.values()))
+    return [
+        f"own list of {len(categories)} questions in {names} "
+        f"categor{'ies' if names > 1 else 'y'}, not MT-Bench's 80 in 8"
+    ]

@@ -7,8 +7,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nlhf_repro.benchmarks.clustered import extremes_note, refuse_lost, stratified_extremes
-from nlhf_repro.benchmarks.mt_bench.questions import OFFICIAL_QUESTIONS, TURNS, refuse_foreign
+from nlhf_repro.benchmarks.clustered import (
+    extremes_note,
+    refuse_lost,
+    repeated_note,
+    stratified_extremes,
+)
+from nlhf_repro.benchmarks.mt_bench.questions import (
+    OFFICIAL_QUESTIONS,
+    TURNS,
+    own_questions_note,
+    refuse_foreign,
+    refuse_lost_categories,
+)
 from nlhf_repro.benchmarks.mt_bench.ratings import HIGHEST, LOWEST, Rating, models_of
 from nlhf_repro.interfaces import (
     Diagnostics,
@@ -21,7 +32,6 @@ _PROMPTS = {
     1: {"single-v1", "single-math-v1"},
     2: {"single-v1-multi-turn", "single-math-v1-multi-turn"},
 }
-_REPEATED = 0.05
 
 
 def score_ratings(
@@ -116,18 +126,19 @@ def _metrics(
     both = {
         q: (turns[1][q] + turns[2][q]) / 2 for q in categories if q in turns[1] and q in turns[2]
     }
+    refuse_lost_categories(both, categories, where)
     named = {"score": both, "first_turn": turns[1], "second_turn": turns[2]}
     metrics = {name: _metric(name, by, categories) for name, by in named.items()}
     for category in dict.fromkeys(categories.values()):
         name = f"score/{category}"
         part = {question: by for question, by in both.items() if categories[question] == category}
-        if not part:
-            raise UnusableAnnotationsError(
-                f"No question of category {category!r} of {where} has two ratings: the categories "
-                "weigh the same, so the score would be of another benchmark."
-            )
         metrics[name] = MetricScores(
-            name, "points", tuple(part), np.array(list(part.values())), is_plain_mean=True
+            metric=name,
+            unit="points",
+            questions=tuple(part),
+            values=np.array(list(part.values())),
+            is_plain_mean=True,
+            bounds=(LOWEST, HIGHEST),
         )
     return metrics
 
@@ -140,13 +151,14 @@ def _metric(name: str, by: Mapping[str, float], categories: Mapping[str, str]) -
         values=np.array(list(by.values())),
         is_plain_mean=True,
         strata=tuple(categories[question] for question in by),
+        bounds=(LOWEST, HIGHEST),
     )
 
 
 def _notes(
     group: Sequence[Rating], score: MetricScores, categories: Mapping[str, str], repeats: int
 ) -> tuple[str, ...]:
-    notes = ["categories fixed"]
+    notes = ["categories fixed", *own_questions_note(categories)]
     if repeats > 1:
         notes.append(f"{repeats} repeats averaged in every question and turn")
     if group[0].judge == group[0].model:
@@ -158,9 +170,7 @@ def _notes(
             f"{misread} of {len(group)} recorded ratings differ from what the parser reads in the "
             "judge's words"
         )
-    answers = Counter(each.answer for each in group if each.answer is not None)
-    if answers and (times := answers.most_common(1)[0][1]) > max(1, _REPEATED * answers.total()):
-        notes.append(f"one and the same first answer to {times} of {answers.total()} questions")
+    notes += repeated_note((x.answer for x in group if x.answer is not None), "first answer")
     both = dict(zip(score.questions, score.values.tolist(), strict=True))
     worst, best = stratified_extremes(both, categories, LOWEST, HIGHEST)
     expected = len(categories) * len(TURNS) * repeats

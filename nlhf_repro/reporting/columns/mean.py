@@ -19,7 +19,7 @@ from nlhf_repro.reporting.series import (
     singular,
     values_at,
 )
-from nlhf_repro.uncertainty import difference, estimate
+from nlhf_repro.uncertainty import Difference, difference, estimate
 
 
 @final
@@ -71,18 +71,8 @@ class MeanValue:
         self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
     ) -> Cell:
         """The row's mean minus the baseline's, paired by item."""
-        check_comparable(row, baseline, self.benchmark, self.iterate)
-        first = values_at(row, self.benchmark, self.iterate, self.at)
-        second = values_at(baseline, self.benchmark, self.iterate, self.at)
-        exact = (row.deterministic, baseline.deterministic)
-        result = difference(
-            first,
-            second,
-            matched and not any(exact),
-            exact,
-            confidence,
-            games_share_nothing(row, baseline),
-        )
+        result = self.difference(row, baseline, matched, confidence)
+        exact = row.deterministic and baseline.deterministic
         return Cell(
             additive_interval(result.estimate, result.lower, result.upper, sign=True),
             result.estimate,
@@ -91,8 +81,29 @@ class MeanValue:
             p_value=result.p_value if result.level == "algorithm" else nan,
             seeds=min(result.seeds),
             clusters=result.clusters,
-            level="exact" if all(exact) else result.level,
+            level="exact" if exact else result.level,
             note=engine_note(result),
+        )
+
+    def difference(
+        self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
+    ) -> Difference:
+        """What `compare` prints.
+
+        Raises:
+            RefusedCell: the rows have other items or records.
+        """
+        check_comparable(row, baseline, self.benchmark, self.iterate)
+        first = values_at(row, self.benchmark, self.iterate, self.at)
+        second = values_at(baseline, self.benchmark, self.iterate, self.at)
+        exact = (row.deterministic, baseline.deterministic)
+        return difference(
+            first,
+            second,
+            matched and not any(exact),
+            exact,
+            confidence,
+            games_share_nothing(row, baseline),
         )
 
     def comparison_explanation(self, clusters: str = "games") -> str:

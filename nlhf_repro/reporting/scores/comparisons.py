@@ -15,7 +15,10 @@ from nlhf_repro.reporting.scores.entries import (
     Entry,
     all_questions,
     common_questions,
+    is_cut,
+    lost_strata,
     matrix,
+    possible,
     strata_of,
     unequal_questions,
 )
@@ -23,6 +26,7 @@ from nlhf_repro.seeds import generator_for
 from nlhf_repro.uncertainty import Pairwise, pairwise
 
 MOST_LISTED = 10
+CUT = "Intervals end at the largest difference that is possible"
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,17 @@ def comparison_table(entries: Sequence[Entry], family: Family) -> Table | None:
     if family.pairwise is None or len(family.members) > MOST_LISTED:
         return None
     found = family.pairwise
+    scores = entries[family.members[0]].runs[0].metrics[family.metric]
     largest = found.max_t if found.max_t is not None else np.full(len(found.pairs), nan)
-    rows = []
+    rows, cuts = [], 0
     for (i, j), one, stepwise, simulated in zip(
         found.pairs, found.differences, found.holm, largest, strict=True
     ):
         flip = -1 if one.estimate < 0 else 1
         first, second = (i, j) if flip == 1 else (j, i)
-        ends = sorted((flip * one.lower, flip * one.upper))
+        cut = possible(one, scores)
+        cuts += is_cut(cut, scores)
+        ends = sorted((flip * cut.lower, flip * cut.upper))
         center = abs(one.estimate)
         mark = CHECKPOINT if one.level == "checkpoint" else ""
         interval = additive_interval(center, ends[0], ends[1], sign=True) + mark
@@ -119,6 +126,7 @@ def comparison_table(entries: Sequence[Entry], family: Family) -> Table | None:
         notes=(
             f"Paired by question, {family.questions} questions [95 % interval, not adjusted]; p "
             f"adjusted over {_pairs(len(rows))}.",
+            *([f"{CUT}."] if cuts else []),
         ),
     )
 
@@ -129,7 +137,7 @@ def _family(
     chosen = [entries[index] for index in pool]
     questions = common_questions(chosen, metric)
     lost = all_questions(chosen, metric) - len(questions)
-    if refused := unequal_questions(chosen, metric):
+    if refused := unequal_questions(chosen, metric) or lost_strata(chosen, metric, questions):
         return Family(metric, key, pool, len(questions), lost, None, refused)
     if len(pool) < 2 or len(questions) < 2:
         return Family(metric, key, pool, len(questions), lost, None)

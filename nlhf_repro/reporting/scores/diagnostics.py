@@ -11,6 +11,7 @@ from nlhf_repro.reporting.scores.entries import Entry
 _MOST_VERDICTS = 12
 _NOTES = {
     "missing": "missing: questions without a row; '-' where no list was given (--questions).",
+    "characters": "characters: mean length of the model's answers to that of the opponent's.",
     "flips": "flips: questions whose verdict changes with the order of the answers.",
 }
 
@@ -25,7 +26,16 @@ def diagnostics_table(entries: Sequence[Entry]) -> Table:
         for entry in entries
         for number, run in enumerate(entry.runs, start=1)
     ]
-    header = ("rows", "unusable", "missing", "duplicates", "same output", "flips", "verdicts")
+    header = (
+        "rows",
+        "unusable",
+        "missing",
+        "duplicates",
+        "same output",
+        "characters",
+        "flips",
+        "verdicts",
+    )
     kept = [
         column
         for column in range(len(header))
@@ -43,13 +53,14 @@ def diagnostics_table(entries: Sequence[Entry]) -> Table:
 def _texts(found: Diagnostics) -> tuple[str, ...]:
     lost = sum(found.unusable.values())
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(found.unusable.items()) if n)
-    flips = found.position_flip_rate
+    flips, lengths = found.position_flip_rate, found.characters
     return (
         str(found.rows),
         f"{lost} ({reasons})" if lost else "0",
         "-" if found.missing is None else str(found.missing),
         str(found.duplicates),
         "-" if found.identical_outputs is None else str(found.identical_outputs),
+        "-" if lengths is None else f"{lengths[0]:.0f} to {lengths[1]:.0f}",
         "-" if flips is None else f"{100 * flips:.1f} %",
         _verdicts(found.verdicts),
     )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
 
 from nlhf_repro.interfaces import Array, MetricScores, ModelScores, UnusableAnnotationsError
 from nlhf_repro.reporting.cells import joined
-from nlhf_repro.uncertainty import Estimate, estimate, proportion
+from nlhf_repro.uncertainty import Difference, Estimate, bounded_interval, estimate, proportion
 from nlhf_repro.uncertainty.records import Level
 
 NO_SPREAD = "every question has the same value: no interval"
+BEYOND_RANGE = (
+    "a t interval would reach beyond the possible scores, so the ends are Wilson's for wins and "
+    "losses"
+)
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,34 @@ def unequal_questions(entries: Sequence[Entry], metric: str) -> str:
     )
 
 
+def lost_strata(entries: Sequence[Entry], metric: str, questions: Sequence[str]) -> str:
+    """Why the questions do not give the metric: a stratum has none of them; empty where all have.
+
+    Strata weigh the same, so the mean over the others would be another metric.
+    """
+    kept, known = set(questions), dict[str, bool]()
+    for scores in (run.metrics[metric] for each in entries for run in each.runs):
+        for question, stratum in zip(scores.questions, scores.strata or (), strict=False):
+            known[stratum] = known.get(stratum, False) or question in kept
+    lost = sorted(stratum for stratum, there in known.items() if not there)
+    if not lost:
+        return ""
+    files = ", ".join(dict.fromkeys(str(path) for each in entries for path in each.files))
+    return (
+        f"no question of {', '.join(lost)} has a {metric} in every one of {files}, and each such "
+        "part weighs the same: judge its questions again"
+    )
+
+
 def matrix(entry: Entry, metric: str, questions: Sequence[str]) -> Array:
     """The variance engine's Z [runs, questions].
 
     Raises:
-        UnusableAnnotationsError: the values depend on questions that are left out.
+        UnusableAnnotationsError: the values depend on questions that are left out, or a whole
+            stratum is.
     """
+    if lost := lost_strata([entry], metric, questions):
+        raise UnusableAnnotationsError(f"{lost[0].upper()}{lost[1:]}.")
     rows = []
     for run, path in zip(entry.runs, entry.files, strict=True):
         scores = run.metrics[metric]
@@ -138,12 +164,15 @@ def score_of(entry: Entry, metric: str) -> Score | None:
     strata = strata_of(entry, metric, questions)
     found = estimate(values, strata=strata)
     constant = found.standard_error == 0
-    lower, upper = (nan, nan) if constant else (found.lower, found.upper)
     scores = entry.runs[0].metrics[metric]
-    note = NO_SPREAD if constant else found.note
+    lower, upper, note = _ends(found, scores)
     if entry.runs[0].benchmark == "academic" and strata is None and _is_binary(scores, values):
         share = proportion(values == 100)
-        lower, upper, note = 100 * share.lower, 100 * share.upper, share.note
+        lower, upper, note = (
+            100 * share.lower,
+            100 * share.upper,
+            _note(share.level, share.note, share.lower),
+        )
     lost = all_questions([entry], metric) - len(questions)
     unshared = f"{lost} questions without a value in every run left out" if lost else ""
     return Score(
@@ -156,10 +185,41 @@ def score_of(entry: Entry, metric: str) -> Score | None:
         level=found.level,
         seeds=len(values),
         questions=len(questions),
-        note=joined("" if found.level == "checkpoint" and not constant else note, unshared),
+        note=joined(note, unshared),
         by_run=tuple(estimate(row[None], strata=strata).estimate for row in values),
         spread=_spread(found),
     )
+
+
+def possible(found: Difference, scores: MetricScores) -> Difference:
+    """The difference with its interval cut to what two scores of the metric can differ by."""
+    if scores.range is None or isnan(found.lower):
+        return found
+    span = scores.range[1] - scores.range[0]
+    return replace(found, lower=max(found.lower, -span), upper=min(found.upper, span))
+
+
+def is_cut(found: Difference, scores: MetricScores) -> bool:
+    """Whether an end of the interval is the largest difference that is possible."""
+    span = scores.range[1] - scores.range[0] if scores.range else nan
+    return span in (-found.lower, found.upper)
+
+
+def _ends(found: Estimate, scores: MetricScores) -> tuple[float, float, str]:
+    """The interval, NaN where there is none, and what must be said of it."""
+    if found.standard_error == 0:
+        return nan, nan, scores.fixed or NO_SPREAD
+    note = _note(found.level, found.note, found.standard_error)
+    if scores.range is None:
+        return found.lower, found.upper, note
+    lower, upper = bounded_interval(found, *scores.range)
+    beyond = (lower, upper) != (found.lower, found.upper) and not isnan(lower)
+    return lower, upper, joined(note, BEYOND_RANGE if beyond else "")
+
+
+def _note(level: Level, note: str, known: float) -> str:
+    """Without what the table's mark for the checkpoint level says."""
+    return "" if level == "checkpoint" and not isnan(known) else note
 
 
 def _spread(found: Estimate) -> tuple[float, float, float]:

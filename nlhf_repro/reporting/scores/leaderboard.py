@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,11 @@ CHECKPOINT_NOTE = (
     "another run of the algorithm."
 )
 EXTREME_NOTE = "Below 5 or above 95 %, where t intervals may cover less"
+_UNITS = {
+    "percent": "percent",
+    "points": "the metric's own points",
+    "log odds": "natural log-odds of winning against the anchor",
+}
 Scores = Mapping[tuple[int, str], Score]  # by entry and metric
 
 
@@ -27,8 +33,8 @@ def score_table(
     families: Sequence[Family],
 ) -> Table:
     """Estimates with their 95 % intervals, and ranks where models were compared."""
-    shared = {entry.conditions for entry in entries}
-    caption = _conditions(entries[0]) if len(shared) == 1 else ""
+    columns = zip(*map(_conditions, entries), strict=True)
+    caption = " ".join(column[0] for column in columns if column[0] and len(set(column)) == 1)
     header: tuple[str, ...]
     if len(entries) == 1:
         header = ("metric", "K x n", "estimate")
@@ -42,7 +48,13 @@ def score_table(
                 entry.label,
                 (
                     Cell(_size(scores, index, metrics)),
-                    *(_cell(scores.get((index, metric))) for metric in metrics),
+                    *(
+                        replace(
+                            _cell(scores.get((index, metric))),
+                            best=_first_rank(ranked, metric, index) == 1,
+                        )
+                        for metric in metrics
+                    ),
                     *(Cell(_rank(ranked, name, index)) for name in names),
                 ),
             )
@@ -53,15 +65,28 @@ def score_table(
         caption=caption,
         header=header,
         rows=tuple(rows),
-        notes=tuple(_notes(entries, scores, metrics, families, caption == "")),
+        notes=tuple(_notes(entries, scores, metrics, families)),
     )
 
 
-def _conditions(entry: Entry) -> str:
+def _conditions(entry: Entry) -> tuple[str, str, str]:
+    """Version, opponent and judge in words; empty where there is none."""
     version, opponent, judge = entry.conditions
-    against = "" if entry.runs[0].opponent is None else f" Opponent: {opponent}."
-    judged = "" if judge == "none" else f" Judge: {judge}."
-    return f"Version: {version}.{against}{judged}"
+    return (
+        f"Version: {version}.",
+        "" if entry.runs[0].opponent is None else f"Opponent: {opponent}.",
+        "" if judge == "none" else f"Judge: {judge}.",
+    )
+
+
+def _own_conditions(entries: Sequence[Entry]) -> Iterator[str]:
+    """Of every entry, what it does not share with all others and its label does not say."""
+    texts = [_conditions(entry) for entry in entries]
+    alike = [len(set(column)) == 1 for column in zip(*texts, strict=True)]
+    for entry, text in zip(entries, texts, strict=True):
+        own = [part for part, shared in zip(text, alike, strict=True) if part and not shared]
+        if own and not (own == [text[1]] and f" against {entry.runs[0].opponent}" in entry.label):
+            yield f"{entry.label}: {' '.join(own)}"
 
 
 def _metric_lines(scores: Scores, metrics: Sequence[str]) -> list[TableRow]:
@@ -99,6 +124,14 @@ def _cell(score: Score | None) -> Cell:
     return cell.marked(CHECKPOINT) if score.level == "checkpoint" else cell
 
 
+def _first_rank(families: Sequence[Family], metric: str, index: int) -> int | None:
+    """The best rank that the entry may have; None where it was not compared."""
+    for family in families:
+        if family.metric == metric and index in family.members and family.pairwise:
+            return family.pairwise.ranks[family.members.index(index)][0]
+    return None
+
+
 def _rank(families: Sequence[Family], metric: str, index: int) -> str:
     for family in families:
         if family.metric == metric and index in family.members and family.pairwise:
@@ -113,10 +146,9 @@ def _notes(
     scores: Scores,
     metrics: Sequence[str],
     families: Sequence[Family],
-    mixed: bool,
 ) -> Iterator[str]:
     yield "K x n: training runs x questions."
-    for unit, meaning in (("percent", "percent"), ("points", "the metric's own points")):
+    for unit, meaning in _UNITS.items():
         if named := sorted(
             {s.metric for s in scores.values() if s.unit == unit}, key=metrics.index
         ):
@@ -137,19 +169,30 @@ def _notes(
     ]
     if extreme:
         yield f"{EXTREME_NOTE}: {'; '.join(extreme)}."
-    if mixed:
-        for entry in entries:
-            yield f"{entry.label}: {_conditions(entry)}"
-    for entry in entries:
-        if entry.notes:
-            yield f"{entry.label}: {'; '.join(entry.notes)}."
+    yield from _own_conditions(entries)
+    yield from _entry_notes(entries)
     for family in families:
         yield from family.notes(entries)
 
 
+def _entry_notes(entries: Sequence[Entry]) -> Iterator[str]:
+    """Every entry's own notes, each once, with the entries that it holds for."""
+    holders: dict[str, list[str]] = {}
+    for entry in entries:
+        for note in entry.notes:
+            holders.setdefault(note, []).append(entry.label)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for note, labels in holders.items():
+        alike.setdefault(tuple(labels), []).append(note)
+    for named, notes in alike.items():
+        who = "All" if 1 < len(entries) == len(named) else ", ".join(named)
+        yield f"{who}: {'; '.join(notes)}."
+
+
 def is_extreme(score: Score) -> bool:
-    """Whether t intervals may cover less than they say."""
-    return score.unit == "percent" and not 5 <= score.estimate <= 95
+    """Whether there is an interval, and t intervals may cover less than they say."""
+    known = bool(np.isfinite(score.lower))
+    return known and score.unit == "percent" and not 5 <= score.estimate <= 95
 
 
 def _run_notes(entries: Sequence[Entry], scores: Scores) -> Iterator[str]:

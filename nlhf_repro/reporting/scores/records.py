@@ -18,12 +18,16 @@ def score_record(entry: Entry, score: Score, more_notes: Sequence[str] = ()) -> 
     """Percentages as 0 to 100; None where not estimable.
 
     `unusable`, `missing` and `duplicates` count over all runs; `position_flip_rate` is the runs'
-    mean; `missing` and `position_flip_rate` are None unless every run has them. `notes` are what
-    the tables print beside the entry, `more_notes` those that come from other entries.
+    mean, as are `characters` and `opponent_characters`, the mean lengths of the answers; all of
+    these but `duplicates` and `unusable` are None unless every run has them. `notes` are what the
+    tables print beside the entry, `more_notes` those that come from other entries.
     """
     first, found = entry.runs[0], [run.diagnostics for run in entry.runs]
     missing = [one.missing for one in found if one.missing is not None]
     flips = [one.position_flip_rate for one in found if one.position_flip_rate is not None]
+    lengths = [one.characters for one in found if one.characters is not None]
+    sizes = zip(*lengths, strict=True) if len(lengths) == len(found) else [None, None]
+    own, opposed = (sum(each) / len(found) if each else None for each in sizes)
     notes = [*entry.notes, *([score.note] if score.note else []), *more_notes]
     return {
         "benchmark": first.benchmark,
@@ -45,6 +49,8 @@ def score_record(entry: Entry, score: Score, more_notes: Sequence[str] = ()) -> 
         "missing": sum(missing) if len(missing) == len(found) else None,
         "duplicates": sum(one.duplicates for one in found),
         "position_flip_rate": sum(flips) / len(flips) if len(flips) == len(found) else None,
+        "characters": own,
+        "opponent_characters": opposed,
         "notes": notes,
     }
 

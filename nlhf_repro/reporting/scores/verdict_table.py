@@ -12,12 +12,17 @@ from nlhf_repro.reporting.scores.leaderboard import CHECKPOINT_NOTE
 from nlhf_repro.reporting.scores.verdicts import Verdict
 
 TIMES = "times"  # unit of a ratio: the difference is one of logarithms
+OWN_UNIT = "the benchmark's own"  # of a mean over games, prompts or worlds
 
 
 def verdict_table(
-    names: tuple[str, str], caption: str, verdicts: Sequence[Verdict], notes: Sequence[str]
+    names: tuple[str, str],
+    caption: str,
+    verdicts: Sequence[Verdict],
+    notes: Sequence[str],
+    clusters: str = "questions",
 ) -> Table:
-    """One line a metric."""
+    """One line a metric; `clusters` is the plural noun of what the two are paired by."""
     adjusted = len(verdicts) > 1
     checkpoint = any(each.found.level == "checkpoint" for each in verdicts)
     ratio = verdicts[0].unit == TIMES
@@ -36,7 +41,7 @@ def verdict_table(
         header=header,
         rows=tuple(TableRow(each.metric, _cells(each, adjusted)) for each in verdicts),
         notes=(
-            *_notes(names, verdicts, ratio),
+            *_notes(names, verdicts, ratio, clusters),
             *([CHECKPOINT_NOTE] if checkpoint else []),
             *notes,
         ),
@@ -90,7 +95,8 @@ def _cells(verdict: Verdict, adjusted: bool) -> tuple[Cell, ...]:
     else:
         text = additive_interval(found.estimate, found.lower, found.upper, sign=True)
         detectable = f"{verdict.detectable:.2g}"
-        means = tuple(f"{value:.2f}" for value in verdict.estimates)
+        digits = "{:.3g}" if verdict.unit == OWN_UNIT else "{:.2f}"
+        means = tuple(map(digits.format, verdict.estimates))
     return (
         *(Cell(mean, value) for mean, value in zip(means, verdict.estimates, strict=True)),
         Cell(text + mark, found.estimate, found.lower, found.upper, clusters=found.clusters),
@@ -101,21 +107,25 @@ def _cells(verdict: Verdict, adjusted: bool) -> tuple[Cell, ...]:
     )
 
 
-def _notes(names: tuple[str, str], verdicts: Sequence[Verdict], ratio: bool) -> list[str]:
+def _notes(
+    names: tuple[str, str], verdicts: Sequence[Verdict], ratio: bool, clusters: str
+) -> list[str]:
     found = verdicts[0].found
     sizes = sorted({each.found.clusters for each in verdicts})
-    unit = "games" if ratio else "questions"
     counts = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
     what = f"{names[0]} over {names[1]}" if ratio else f"{names[0]} minus {names[1]}"
+    one = clusters.removesuffix("s")
     notes = [
-        f"{what}, paired by {unit[:-1]} [95 % interval, not adjusted]; {found.seeds[0]} and "
-        f"{found.seeds[1]} training runs, {counts} {unit}.",
+        f"{what}, paired by {one} [95 % interval, not adjusted]; {found.seeds[0]} and "
+        f"{found.seeds[1]} training runs, {counts} {clusters}.",
         f"detectable: the true {'ratio' if ratio else 'difference'} that a design with this "
         "standard error finds with 80 % power at p < 0.05.",
     ]
     if len(verdicts) > 1:
         notes.append(f"p, Holm: adjusted over the {len(verdicts)} metrics; verdicts follow it.")
-    notes += [note for each in verdicts for note in (_margin(each), _settling(each, unit)) if note]
+    notes += [
+        note for each in verdicts for note in (_margin(each), _settling(each, clusters)) if note
+    ]
     return list(dict.fromkeys(notes))
 
 
@@ -152,11 +162,15 @@ def _words(verdict: Verdict) -> str:
 def _interval(verdict: Verdict, lower: float, upper: float) -> str:
     if verdict.unit == TIMES:
         return f"[{exp(lower):.3g}, {exp(upper):.3g}] times"
+    if verdict.unit == OWN_UNIT:
+        return f"[{lower:+.3g}, {upper:+.3g}]"
     return f"[{lower:+.2f}, {upper:+.2f}]"
 
 
 def _size(verdict: Verdict, value: float) -> str:
-    return f"{exp(value):.3g} times" if verdict.unit == TIMES else f"{value:.2f}"
+    if verdict.unit == TIMES:
+        return f"{exp(value):.3g} times"
+    return f"{value:.3g}" if verdict.unit == OWN_UNIT else f"{value:.2f}"
 
 
 def _settling(verdict: Verdict, unit: str) -> str:

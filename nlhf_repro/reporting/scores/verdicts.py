@@ -14,7 +14,8 @@ from math import isnan, nan, sqrt
 
 from scipy import special
 
-from nlhf_repro.interfaces import Array
+from nlhf_repro.interfaces import Array, MetricScores
+from nlhf_repro.reporting.scores.entries import possible
 from nlhf_repro.uncertainty import (
     Components,
     Difference,
@@ -72,12 +73,12 @@ class Verdict:
 
 
 def compared(
-    metric: str, unit: str, first: Array, second: Array, strata: Sequence[str] | None
+    scores: MetricScores, first: Array, second: Array, strata: Sequence[str] | None
 ) -> Verdict:
-    """The verdict on two matrices [seeds, questions] without a margin and unadjusted."""
-    found = difference(first, second, strata=strata)
+    """The verdict on two matrices [seeds, questions] of the metric of `scores`, unadjusted."""
+    found = possible(difference(first, second, strata=strata), scores)
     means = estimate(first, strata=strata).estimate, estimate(second, strata=strata).estimate
-    return verdict_on(metric, unit, means, found, nested=False)
+    return verdict_on(scores.metric, scores.unit, means, found, nested=False)
 
 
 def verdict_on(

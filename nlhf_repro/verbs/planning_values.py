@@ -1,0 +1,36 @@
+"""What `nlhf plan` assumes of a benchmark unless it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is assumed of a benchmark unless it is said: SDs of one algorithm, in its unit."""
+
+    questions: int
+    prompt_sd: float
+    noise_sd: float
+    seed_sds: tuple[float, ...]  # tabulated, as no measurement is public
+    unit: str
+    source: str
+
+
+_PERCENT = (
+    "planning values, our reading; the second leaves .85 points on 805 questions, and published "
+    "re-evaluations of one checkpoint had an SD of .72 and .91"
+)
+USUAL = {
+    "alpaca_eval": Usual(805, 14.0, 24.0, (0.0, 0.5, 1.0, 2.0), "points of percent", _PERCENT),
+    "arena_hard": Usual(500, 14.0, 24.0, (0.0, 0.5, 1.0, 2.0), "points of percent", _PERCENT),
+    "mt_bench": Usual(
+        80,
+        2.1 / 2**0.5,
+        0.0,
+        (),
+        "points of 1 to 10",
+        "per-question differences of two models had an SD of 1.6 to 2.6 points; the middle, 2.1, "
+        "is taken, none of it shrinking with more seeds (our reading, the cautious one)",
+    ),
+}
