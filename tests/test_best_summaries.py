@@ -11,11 +11,11 @@ from summary_texts import STYLES, annotators, matrix, post, posts, strange_texts
 
 from nlhf_repro.games import nash_equilibrium
 from nlhf_repro.seeds import generator_for
-from nlhf_repro.summaries import every_type, type_features, undominated
+from nlhf_repro.summaries import TOPICS, every_type, type_features, undominated
 
 SETTINGS: list[dict[str, Any]] = [
     {},
-    {"orientation": "by_topic"},
+    {"orientation": "by_topic", "cycle_strength": 6.0, "world_spread": 0.3},
     {"length_bias": 0.3},  # every word is worth having
     {"length_bias": 0.1},  # to one group words are worth having, to the others not
     {"cycle_strength": 6.0},
@@ -69,7 +69,8 @@ def test_no_text_beats_the_best_type(setting: dict[str, Any]) -> None:
     oracle = annotators(1, **setting)
     stream = generator_for("test", "best", str(setting))
     features = all_features(oracle.words_read)
-    for topic in ("family", "travel"):
+    turned = sorted(oracle.reversed_topics)[:1]
+    for topic in [next(each for each in TOPICS if each not in oracle.reversed_topics), *turned]:
         prompt = post(topic, topic=topic)
         texts = [*STYLES, *strange_texts(prompt, 2000, stream)]
         weights = oracle.utilities[int(topic in oracle.reversed_topics)]
@@ -86,6 +87,29 @@ def test_no_text_beats_the_best_type(setting: dict[str, Any]) -> None:
             first = [text for text in texts for _ in mixture]
             asked = oracle.preference([prompt] * len(first), first, mixture * len(texts))
             assert asked.reshape(len(texts), -1).mean(axis=1).max() <= best + 1e-12
+
+
+@pytest.mark.parametrize("cycle_strength", [2.5, 6.0])
+def test_every_feature_vector_is_dominated_by_a_type(cycle_strength: float) -> None:
+    """In every group at once, for posts of any topic: the best response to whatever is a type."""
+    oracle = annotators(2, orientation="by_topic", cycle_strength=cycle_strength, world_spread=0.3)
+    features = all_features(oracle.words_read)
+    types = type_features(oracle.responder_types, oracle.words_read)
+    for weights in oracle.utilities:
+        left = features @ weights.T
+        for utilities in types @ weights.T:
+            left = left[(left > utilities + 1e-12).any(axis=1)]
+        assert not len(left)
+
+
+def test_a_type_is_preferred_as_its_text_whatever_the_topic() -> None:
+    oracle = annotators(1, orientation="by_topic")
+    prompts = [post(topic, topic=topic) for topic in TOPICS]
+    found = oracle.responder_preference(prompts, [STYLES[0]] * len(prompts))
+    for kind in range(len(oracle.responder_types)):
+        own = [oracle.responder_response(prompt, kind) for prompt in prompts]
+        expected = oracle.preference(prompts, own, [STYLES[0]] * len(prompts))
+        np.testing.assert_allclose(found[:, kind], expected, rtol=0, atol=1e-15)
 
 
 def test_texts_have_the_features_that_are_enumerated() -> None:

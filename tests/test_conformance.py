@@ -131,3 +131,18 @@ def test_the_targets_of_a_check_may_be_named_in_three_ways() -> None:
     ]
     by_class = subject_of("nlhf_repro.algorithms.egpo.EGPO", given, [])
     assert by_class == Subject("algorithm", "egpo", dict(whole.node))
+
+
+@pytest.mark.parametrize(
+    ("target", "group"),
+    [
+        ("nlhf_repro.oracles.annotators.AnnotatorGroups", "oracle"),
+        ("nlhf_repro.oracles.bradley_terry_fit.BradleyTerryFit", "oracle_wrapper"),
+        ("nlhf_repro.prompts.posts.Posts", "prompts"),
+    ],
+)
+def test_a_class_of_a_language_part_tells_its_group(target: str, group: str) -> None:
+    subject = subject_of(target, [f"+{group}.x=1"], [])
+    assert (subject.group, subject.reads_text) == (group, True)
+    assert checks_of(subject) == TEXT_CHECKS.get(group, CHECKS["prompts"])
+    assert not subject_of("oracle=dice", [], []).reads_text

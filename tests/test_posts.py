@@ -95,18 +95,22 @@ def test_templates_bound_the_length() -> None:
 
 
 def test_demonstrations_are_imperfect_and_diverse() -> None:
+    """A fact of four is left out and one of twenty is wrong; a small model adds errors of copying.
+
+    A Llama of 96 x 2 that imitates them for 350 steps of 64 covers 3.6 facts and invents .9.
+    """
     shown = posts().demonstrations(0)
     assert len(shown) == 8192
     lengths = [len(x.response.split(" ")) for x in shown]
     assert (min(lengths), max(lengths)) == (4, 14)
     read = features(shown)
     means = {name: float(values.mean()) for name, values in read.items()}
-    assert 3.5 < means["coverage"] < 4.0
-    assert 0.35 < means["inventions"] < 0.5
+    assert 4.1 < means["coverage"] < 4.45
+    assert 0.18 < means["inventions"] < 0.28
     assert means["repetitions"] == pytest.approx(0.1, abs=0.02)
     assert means["opener"] == pytest.approx(0.95, abs=0.01)
     assert 0.88 < means["purity"] < 0.95
-    assert read["coverage"].std() > 1 and set(read["coverage"]) == set(range(7))
+    assert read["coverage"].std() > 1 and set(read["coverage"]) >= set(range(1, 7))
     assert len({x.response for x in shown}) > 8000
 
 
