@@ -29,7 +29,6 @@ from nlhf_repro.benchmarks.sampled_regularized_gap import (
 )
 from nlhf_repro.interfaces import ImpossibleSettingError
 
-
 # --- divergences
 
 
