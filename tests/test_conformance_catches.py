@@ -102,7 +102,7 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("FirstAnswer", "benchmark", "the order of answers", "in another order"),
     ("HalfAnswers", "benchmark", "the order of answers", "the halves are not alike"),
     ("RestlessSamples", "benchmark", "the same answers", "two evaluations"),
-    ("EagerSamples", "benchmark", "no answer is refused", "no prompt: "),
+    ("EagerSamples", "benchmark", "no answer is refused", "no prompt is scored all the same"),
     ("CrashingSamples", "benchmark", "no answer is refused", "is met by ZeroDivisionError"),
     ("TrustingSamples", "benchmark", "replies that are no number", "refuse it in a sentence"),
     ("NamelessSamples", "benchmark", "replies that are no number", "names no prompt"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from text_games import MatrixOracle, answers, chosen_prompts, cyclic_matrix, drawn
+from text_games import ACTIONS, MATRIX, ORACLE, MatrixOracle, answers, chosen_prompts, drawn
 
 from nlhf_repro import games
 from nlhf_repro.benchmarks.answers import UnusableAnswersError
@@ -18,9 +18,6 @@ from nlhf_repro.benchmarks.round_robin import (
 )
 from nlhf_repro.interfaces import ImpossibleSettingError
 
-MATRIX = cyclic_matrix()
-ORACLE = MatrixOracle(MATRIX)
-ACTIONS = len(MATRIX)
 UNIFORM = np.full(ACTIONS, 1 / ACTIONS)
 STYLES = np.repeat(np.eye(3), 6, axis=1) / 6
 # A reference that never gives the better half of the answers.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 
 from nlhf_repro.interfaces import Message, PolicySamples, Prompt
 
@@ -115,3 +116,22 @@ def chosen_prompts(samples, order):
         log_prob=samples.log_prob[order],
         reference_log_prob=samples.reference_log_prob[order],
     )
+
+
+MATRIX = cyclic_matrix()
+ORACLE = MatrixOracle(MATRIX)
+ACTIONS = len(MATRIX)
+REFERENCE = np.random.default_rng(7).dirichlet(np.full(ACTIONS, 2.0))
+
+
+def standard_error(values):
+    return values.std(ddof=1) / np.sqrt(len(values))
+
+
+def sentence(call, *arguments, kind=ValueError):
+    """The one sentence with which a call is refused."""
+    with pytest.raises(kind) as caught:
+        call(*arguments)
+    said = str(caught.value)
+    assert "\n" not in said and said.endswith(".")
+    return said

@@ -194,7 +194,7 @@ def _require_refusal(
 ) -> str:
     """The one sentence with which these samples are refused."""
     found = _refusal_or_scores(subject, policy, reference, oracle)
-    require(isinstance(found, str), f"{what}: {found} is returned; refuse it in a sentence.")
+    require(isinstance(found, str), f"{what} is scored all the same: refuse it in a sentence.")
     said = str(found)
     require(
         "\n" not in said and said.endswith("."),
