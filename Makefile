@@ -34,6 +34,7 @@ soak: $(INSTALLED)
 speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/tabular.py
 	@$(BIN)/python benchmarks/speed/bootstrap.py
+	@$(BIN)/python benchmarks/speed/language_models.py
 
 clean:
 	rm -rf .venv outputs/runs outputs/stages outputs/tables
