@@ -36,6 +36,7 @@ speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/bootstrap.py
 	@$(BIN)/python benchmarks/speed/leaderboard.py
 	@$(BIN)/python benchmarks/speed/leaderboard.py --gamed
+	@$(BIN)/python benchmarks/speed/language_models.py
 
 clean:
 	rm -rf .venv outputs/runs outputs/stages outputs/tables

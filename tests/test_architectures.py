@@ -38,7 +38,7 @@ def mistral(tokens: int) -> Any:  # a window of attention
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=1,
-            sliding_window=4,
+            sliding_window=9,
         )
     )
 
@@ -55,7 +55,7 @@ def gemma2(tokens: int) -> Any:  # capped logits, windows in every second layer
             num_attention_heads=2,
             num_key_value_heads=1,
             head_dim=8,
-            sliding_window=4,
+            sliding_window=9,
         )
     )
 

@@ -57,6 +57,7 @@ def gradients(policy: CausalLanguageModelPolicy) -> torch.Tensor:
 @pytest.mark.parametrize("microbatch", [1, 2, 5, 512])
 def test_a_score_is_the_plain_loop_s_whatever_it_is_batched_with(microbatch: int) -> None:
     policy = mini_policy(microbatch=microbatch)
+    assert policy._forward.packs  # responses to a prompt share its row
     prompts, numbers = drawn(policy)
     assert len(set(policy.lengths(numbers).flatten().tolist())) > 1
     wanted = plain(policy, numbers).detach()
@@ -94,6 +95,19 @@ def test_a_microbatch_changes_no_gradient() -> None:
         policy.log_prob(prompts, numbers).sum().backward()
         found.append(gradients(policy))
     assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-6
+
+
+def test_a_microbatch_s_activations_are_computed_again_instead_of_kept() -> None:
+    for microbatch, passes in ((512, 1), (6, 6)):
+        policy = mini_policy(microbatch=microbatch)
+        prompts, numbers = drawn(policy)
+        calls: list[int] = []
+        handle = policy.model.model.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        found = policy.log_prob(prompts, numbers)
+        forward = len(calls)
+        found.sum().backward()
+        handle.remove()
+        assert len(calls) == passes and forward == max(passes // 2, 1)
 
 
 def test_an_item_that_stands_twice_counts_twice() -> None:

@@ -20,7 +20,7 @@ SETTINGS = FineTuningSettings(
     batch_size=8,
     learning_rate=1e-2,
     warmup_steps=5,
-    weight_decay=0.01,
+    weight_decay=0.1,
     gradient_clip=1.0,
 )
 
@@ -74,7 +74,7 @@ def test_one_step_is_adamw_s_on_the_clipped_gradient() -> None:
     for value, moved in zip(policy.parameters(), model.parameters(), strict=True):
         gradient = value.grad / max(1.0, float(norm) + 1e-6)
         step = gradient / (gradient.abs() + 1e-8)
-        wanted = value * (1 - 1e-2 * 0.01) - 1e-2 * step
+        wanted = value * (1 - 1e-2 * 0.1) - 1e-2 * step
         settled = gradient.abs() > 1e-6
         assert settled.any()
         torch.testing.assert_close(moved[settled], wanted[settled], rtol=1e-4, atol=1e-6)

@@ -21,6 +21,7 @@ from language_models import (
 from scipy.stats import chi2
 
 from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.models import sampling
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy, GenerationSettings
 from nlhf_repro.models.sampling import Samples, draw, row_uniforms, sample_responses, warped
 
@@ -143,6 +144,36 @@ def test_a_row_draws_the_same_whatever_it_is_batched_with() -> None:
         np.testing.assert_array_equal(single.tokens[0, 0], whole.tokens[group, 2])
     backward = samples(policy, seeds[::-1], indices=list(range(5))[::-1])
     np.testing.assert_array_equal(backward.tokens[::-1], whole.tokens)
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_rows_that_end_leave_the_others_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, branches: int
+) -> None:
+    policy = mini_policy(count=12, tokens=12)
+    with torch.no_grad():
+        policy.model.lm_head.weight[policy.end] *= 2.0
+    seeds, going_on = seeds_for(12, branches), []
+    select = sampling._Decoding.select
+
+    def spy(decoding: Any, kept: torch.Tensor) -> None:
+        going_on.append(len(kept))
+        select(decoding, kept)
+
+    monkeypatch.setattr(sampling._Decoding, "select", spy)
+    compacted = samples(policy, seeds)
+    assert going_on and going_on[-1] > 1
+    monkeypatch.setattr(sampling, "FINISHED_SHARE", 1.0)
+    whole = samples(policy, seeds)
+    np.testing.assert_array_equal(compacted.tokens, whole.tokens)
+    np.testing.assert_array_equal(compacted.lengths, whole.lengths)
+    np.testing.assert_allclose(compacted.log_prob, whole.log_prob, rtol=0, atol=1e-5)
+    rows = zip(compacted.responses(), compacted.log_prob.flatten(), strict=True)
+    for place, (row, found) in enumerate(rows):
+        with torch.no_grad():
+            given = given_tokens(policy, place // branches)
+            plain = float(plain_log_prob(policy.model, given, row).sum())
+        assert found == pytest.approx(plain, abs=1e-5)
 
 
 def test_equal_generators_draw_equal_responses_in_batches_of_any_size() -> None:

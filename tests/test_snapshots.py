@@ -14,7 +14,12 @@ from language_models import mini_policy
 from nlhf_repro.interfaces import ImpossibleSettingError, Snapshot
 from nlhf_repro.models import snapshots
 from nlhf_repro.models.responses import ResponseBank
-from nlhf_repro.models.snapshots import DiskParameters, write_parameters
+from nlhf_repro.models.snapshots import (
+    DiskParameters,
+    read_snapshot,
+    write_parameters,
+    write_snapshot,
+)
 
 
 def written(folder: Path) -> Path:
@@ -91,7 +96,7 @@ def test_a_write_that_fails_leaves_the_file_before_it(
     path = written(tmp_path)
     before = path.read_bytes()
 
-    def full(tensors: object, partial: Path) -> None:
+    def full(tensors: object, partial: Path, metadata: object) -> None:
         partial.write_bytes(b"half")
         raise OSError("no space left")
 
@@ -100,6 +105,50 @@ def test_a_write_that_fails_leaves_the_file_before_it(
         write_parameters(path, {"a": torch.zeros(2)})
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_training_goes_on_from_disk_as_from_memory(tmp_path: Path) -> None:
+    ends = []
+    for through_disk in (False, True):
+        policy = mini_policy()
+        numbers = policy.encode(torch.tensor([[0, 1]]), ["w1 w2", "w3"])
+        optimizer = torch.optim.AdamW(list(policy.parameters()), lr=1e-2)
+
+        def step(policy=policy, numbers=numbers, optimizer=optimizer) -> None:
+            optimizer.zero_grad()
+            (-policy.log_prob(torch.tensor([[0, 1]]), numbers).sum()).backward()
+            optimizer.step()
+
+        step()
+        kept = policy.snapshot(optimizer.state_dict())
+        if through_disk:
+            write_snapshot(tmp_path / "s", kept)
+            kept = read_snapshot(tmp_path / "s")
+        step()
+        policy.load(kept)
+        optimizer.load_state_dict(dict(kept.optimizer_state))
+        step()
+        ends.append([value.detach().clone() for value in policy.parameters()])
+    assert all(map(torch.equal, *ends))
+
+
+def test_an_optimizer_s_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    policy = mini_policy()
+    state = {
+        "state": {0: {"step": torch.tensor(3.0)}},
+        "groups": [{"betas": (0.9, 1.0), "x": None}],
+    }
+    write_snapshot(tmp_path / "s", policy.snapshot(state))
+    found = read_snapshot(tmp_path / "s")
+    assert found.optimizer_state["state"].keys() == {0}
+    assert torch.equal(found.optimizer_state["state"][0]["step"], torch.tensor(3.0))
+    assert found.optimizer_state["groups"] == state["groups"]
+    assert set(found.parameters) == set(policy.snapshot({}).parameters)
+    with pytest.raises(TypeError, match="set"):
+        write_snapshot(tmp_path / "t", policy.snapshot({"a": {1}}))
+    write_parameters(tmp_path / "plain", policy.snapshot({}).parameters)
+    with pytest.raises(ImpossibleSettingError, match="no optimizer's state"):
+        read_snapshot(tmp_path / "plain")
 
 
 def test_responses_are_numbered_once() -> None:

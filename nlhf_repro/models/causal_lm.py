@@ -77,7 +77,10 @@ class CausalLanguageModelPolicy:
         return (value for _, value in self._trainable())
 
     def log_prob(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities [1, items] in float64 under the present weights, differentiable."""
+        """Log-probabilities [1, items] in float64 under the present weights, differentiable.
+
+        They are those of the whole distribution at temperature 1, whatever responses were drawn at.
+        """
         return self._reduced(*self._scores(None, prompts, responses))
 
     def token_log_probs(
