@@ -14,7 +14,7 @@ from platform import machine
 from typing import Any
 
 from nlhf_repro.pipeline.files import digest
-from nlhf_repro.pipeline.parts import target_module, targets
+from nlhf_repro.pipeline.parts import build, target_module, targets
 from nlhf_repro.pipeline.sources import source_hashes
 
 Config = Mapping[str, Any]
@@ -44,8 +44,15 @@ def training_settings(config: Config) -> dict[str, Any]:
     settings = {node: config[node] for node in TRAINING_NODES}
     if is_language(config):
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
-        settings |= {"prompts": config["prompts"], "language": language}
+        settings |= {"prompts": prompts_settings(config), "language": language}
     return settings
+
+
+def prompts_settings(config: Config) -> dict[str, Any]:
+    """The node of the prompts, with the hash of the file that they come from where they do."""
+    node = dict(config["prompts"])
+    fingerprint = getattr(build(node), "fingerprint", None)
+    return node if fingerprint is None else {**node, "file": fingerprint()}
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -94,9 +101,18 @@ def reference_sample_key(config: Config) -> str:
     return digest({"stage": "sample_reference", **_base(config), **_answers(config)})
 
 
+def language_keys(config: Config) -> dict[str, str | None]:
+    """The keys of the stages that a language cell has besides training and evaluation."""
+    return {
+        "fine_tune": fine_tune_key(config),
+        "sample": sample_key(config),
+        "reference_sample": reference_sample_key(config),
+    }
+
+
 def _base(config: Config) -> dict[str, Any]:
     """What the reference policy depends on."""
-    settings = {node: config[node] for node in ("model", "prompts")}
+    settings = {"model": config["model"], "prompts": prompts_settings(config)}
     tuning = config["language"]["fine_tuning"]
     environment = _environment(config, settings, torch=True)
     return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}
