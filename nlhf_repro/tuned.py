@@ -20,7 +20,7 @@ PROBLEM = ("oracle", "oracle_wrapper", "model", "training", "budget", "algorithm
 # How many games are drawn, and what is recorded of a run, leave its problem as it is.
 NO_PROBLEM = (
     *("oracle.games", "training.record_points", "training.average_iterate"),
-    *("language.evaluation_split", "language.evaluation_samples"),
+    *("language.evaluation_split", "language.evaluation_samples", "language.selection"),
     *("language.resume_every", "language.snapshots"),
 )
 LANGUAGE_PROBLEM = ("prompts", "language")

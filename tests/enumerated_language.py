@@ -34,6 +34,7 @@ LANGUAGE = LanguageSettings(
     unit_scale=True,
     evaluation_split="evaluation",
     evaluation_samples=4,
+    selection=None,
     resume_every=None,
     snapshots="memory",
 )

@@ -37,6 +37,8 @@ class LanguageSettings:
     schedule: of the learning rate, `cosine` within every fit, `cosine_over_run` over all updates.
     evaluation_split: whose prompts are scored; searches use `tuning`.
     evaluation_samples: responses to every scored prompt.
+    selection: the benchmark that chooses, on the `selection` prompts, the best policy recorded so
+    far; every benchmark then scores the iterate `selected` beside `last`. null: no such iterate.
     resume_every: updates after which a killed training goes on; null: from its beginning.
     snapshots: where the policies of earlier updates are kept.
     """
@@ -56,5 +58,6 @@ class LanguageSettings:
     unit_scale: bool
     evaluation_split: Split
     evaluation_samples: int
+    selection: str | None
     resume_every: int | None
     snapshots: Literal["memory", "disk"]

@@ -23,7 +23,7 @@ STAGES_MODULE = "nlhf_repro.pipeline.stages"
 LANGUAGE_MODULE = "nlhf_repro.pipeline.language.stages"
 TRAINING_NODES = ("algorithm", "model", "oracle", "oracle_wrapper", "training", "budget")
 # Keys of the language node that no trained weight depends on.
-EVALUATION = ("evaluation_split", "evaluation_samples")
+EVALUATION = ("evaluation_split", "evaluation_samples", "selection")
 PLACES = ("resume_every", "snapshots")
 LIBRARIES = ("numpy", "scipy")
 LANGUAGE_LIBRARIES = (*LIBRARIES, "torch", "transformers", "tokenizers")
@@ -91,14 +91,21 @@ def fine_tune_key(config: Config) -> str | None:
     return digest({"stage": "fine_tune", **_base(config)})
 
 
-def sample_key(config: Config) -> str:
-    """The key of the recorded policies' answers to the scored prompts."""
-    return digest({"stage": "sample", "train": train_key(config), **_answers(config)})
+def sample_key(config: Config, split: str | None = None) -> str:
+    """The key of the recorded policies' answers to a split, that of the scored prompts if None."""
+    answers = _answers(config, split)
+    return digest({"stage": "sample", "train": train_key(config), **answers})
 
 
-def reference_sample_key(config: Config) -> str:
+def reference_sample_key(config: Config, split: str | None = None) -> str:
     """The key of the reference policy's answers, the same for all that start from it."""
-    return digest({"stage": "sample_reference", **_base(config), **_answers(config)})
+    return digest({"stage": "sample_reference", **_base(config), **_answers(config, split)})
+
+
+def _selection(config: Config) -> str:
+    """What the choice among recorded policies depends on."""
+    node = config["benchmark"][config["language"]["selection"]]
+    return digest([sample_key(config, "selection"), node])
 
 
 def language_keys(config: Config) -> dict[str, str | None]:
@@ -118,10 +125,11 @@ def _base(config: Config) -> dict[str, Any]:
     return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}
 
 
-def _answers(config: Config) -> dict[str, Any]:
+def _answers(config: Config, split: str | None) -> dict[str, Any]:
     """What answers depend on beside the policy."""
-    names = (*EVALUATION, "max_new_tokens", "top_p", "top_k", "backend", "microbatch")
-    return {"answers": {name: config["language"][name] for name in names}}
+    names = ("evaluation_samples", "max_new_tokens", "top_p", "top_k", "backend", "microbatch")
+    chosen = split or config["language"]["evaluation_split"]
+    return {"split": chosen, "answers": {name: config["language"][name] for name in names}}
 
 
 def evaluation_key(config: Config, benchmark: str) -> str:
@@ -130,6 +138,8 @@ def evaluation_key(config: Config, benchmark: str) -> str:
     scored = {"train": train_key(config)}
     if is_language(config):
         scored = {"sample": sample_key(config), "reference": reference_sample_key(config)}
+        if config["language"]["selection"]:
+            scored["selection"] = _selection(config)
     return digest(
         {
             "stage": "evaluate",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nlhf_repro.interfaces import Split
 from nlhf_repro.pipeline.keys import (
     benchmark_version,
     evaluation_key,
@@ -17,6 +18,7 @@ from nlhf_repro.pipeline.keys import (
     train_key,
 )
 from nlhf_repro.pipeline.language.stages import (
+    Answered,
     fine_tune_stage,
     sample_stage,
     score_samples_stage,
@@ -41,16 +43,10 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
         ),
     )
     updates = [int(update) for update in load_trajectory(training).updates]
-    samples = store.obtain(
-        "sample",
-        sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, (training, updates)),
-    )
-    reference = store.obtain(
-        "sample",
-        reference_sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, None),
-    )
+    trained = (training, updates)
+    samples = _answered(config, store, base, trained, config["language"]["evaluation_split"])
+    selecting = config["language"]["selection"] is not None
+    selection = _answered(config, store, base, trained, "selection") if selecting else None
     evaluations = {
         name: store.obtain(
             "evaluate",
@@ -62,12 +58,32 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
                 policy_key,
                 benchmark_version(config, name),
                 samples,
-                reference,
+                selection,
             ),
         )
         for name in config["benchmark"]
     }
     return training, evaluations
+
+
+def _answered(
+    config: Config,
+    store: StageStore,
+    base: Path | None,
+    trained: tuple[Path, list[int]],
+    split: Split,
+) -> Answered:
+    """The answers of the recorded policies, and of the reference, to the prompts of a split."""
+
+    def sampled(key: str, policies: tuple[Path, list[int]] | None) -> Path:
+        draws = _evaluation_draws(config)
+        compute = partial(sample_stage, config, draws, base, policies, split)
+        return store.obtain("sample", key, compute)
+
+    return Answered(
+        sampled(sample_key(config, split), trained),
+        sampled(reference_sample_key(config, split), None),
+    )
 
 
 def base_folder(config: Config, store: StageStore) -> Path | None:

@@ -82,6 +82,7 @@ def check_language_settings(
     language: LanguageSettings,
     wrappers: Sequence[Any],
     comparisons_budget: int | None,
+    benchmarks: Sequence[str],
 ) -> None:
     """Refuse what has no meaning for a language model, or would silently be ignored.
 
@@ -90,6 +91,11 @@ def check_language_settings(
     """
     check_numbers(settings)
     _check_language_numbers(language)
+    if language.selection is not None and language.selection not in benchmarks:
+        raise ImpossibleSettingError(
+            f"language.selection = {language.selection} is none of the benchmarks: choose from "
+            f"{', '.join(benchmarks)}, or set it to null."
+        )
     _check_training(algorithm, settings)
     phases = list(algorithm.phases(0))
     check_steps(phases)

@@ -6,16 +6,19 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import (
     Array,
     PolicySamples,
     Snapshot,
+    Split,
     TextBenchmark,
     TrainingSettings,
 )
@@ -94,11 +97,12 @@ def sample_stage(
     generators: Generators,
     base: Path | None,
     trained: tuple[Path, list[int]] | None,
+    split: Split,
     folder: Path,
 ) -> None:
-    """Answer the evaluation prompts with every recorded policy, or (None) with the reference."""
+    """Answer the prompts of a split with every recorded policy, or (None) with the reference."""
     task = LanguageTask(config, base)
-    policy = task.policy(task.prompts(task.settings.evaluation_split))
+    policy = task.policy(task.prompts(split))
     reference = policy.snapshot({})
     policies = {0: reference}
     if trained is not None:
@@ -154,23 +158,57 @@ def score_samples_stage(
     name: str,
     policy_key: str,
     benchmark_version: str,
-    samples: Path,
-    reference: Path,
+    samples: Answered,
+    selection: Answered | None,
     folder: Path,
 ) -> None:
-    """Score every recorded policy's answers with one benchmark; write scores, benchmark.json."""
+    """Score every recorded policy's answers with one benchmark; write scores, benchmark.json.
+
+    With `selection`, answers to the selection prompts, the iterate `selected` is at every recorded
+    update the best one so far by the benchmark `language.selection` on those.
+    """
     from nlhf_repro.pipeline.stages import check_scores, write_scores
 
     task = LanguageTask(config, None)
     benchmark: TextBenchmark = build(config["benchmark"][name])
-    prompts, oracle = task.prompts(task.settings.evaluation_split), task.oracle()
-    own, others = read_samples(samples, prompts), read_samples(reference, prompts)[0]
-    values = np.stack([benchmark.score_samples(each, others, oracle) for each in own.values()])
-    updates = np.array(list(own), dtype=np.float64)
+    updates, values = _scores(task, benchmark, task.settings.evaluation_split, samples)
     check_scores(values, name, "last", updates, "prompt")
-    write_scores(folder, {"last": values}, updates, policy_key, name, benchmark_version)
+    scores = {"last": values}
+    chosen_by = task.settings.selection
+    if selection is not None and chosen_by is not None:
+        judge: TextBenchmark = build(config["benchmark"][chosen_by])
+        _, judged = _scores(task, judge, "selection", selection)
+        check_scores(judged, chosen_by, "last", updates, "selection prompt")
+        sign = -1.0 if getattr(judge, "estimates_a_gap", False) else 1.0
+        scores["selected"] = values[best_so_far(sign * judged.mean(axis=1))]
+    write_scores(folder, scores, updates, policy_key, name, benchmark_version)
     description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Where the answers of the recorded policies lie, and those of the reference."""
+
+    policies: Path
+    reference: Path
+
+
+def best_so_far(values: Array) -> NDArray[np.int64]:
+    """At every place the index of the largest value up to it, the first of equal ones."""
+    best = [int(np.argmax(values[: place + 1])) for place in range(len(values))]
+    return np.array(best, dtype=np.int64)
+
+
+def _scores(
+    task: LanguageTask, benchmark: TextBenchmark, split: Split, answered: Answered
+) -> tuple[Array, Array]:
+    """Recorded updates [points], and the benchmark's values [points, prompts]."""
+    prompts, oracle = task.prompts(split), task.oracle()
+    own = read_samples(answered.policies, prompts)
+    reference = read_samples(answered.reference, prompts)[0]
+    values = np.stack([benchmark.score_samples(x, reference, oracle) for x in own.values()])
+    return np.array(list(own), dtype=np.float64), values
 
 
 def _write_measured(folder: Path, start: float, memory: PeakMemory) -> None:
