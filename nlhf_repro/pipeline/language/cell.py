@@ -19,6 +19,7 @@ from nlhf_repro.pipeline.keys import (
 )
 from nlhf_repro.pipeline.language.stages import (
     Answered,
+    Trained,
     fine_tune_stage,
     sample_stage,
     score_samples_stage,
@@ -42,11 +43,9 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
             config, draws, base, folder, store.scratch("train", policy_key)
         ),
     )
-    updates = [int(update) for update in load_trajectory(training).updates]
-    trained = (training, updates)
-    samples = _answered(config, store, base, trained, config["language"]["evaluation_split"])
+    samples = _answered(config, store, base, training, config["language"]["evaluation_split"])
     selecting = config["language"]["selection"] is not None
-    selection = _answered(config, store, base, trained, "selection") if selecting else None
+    selection = _answered(config, store, base, training, "selection") if selecting else None
     evaluations = {
         name: store.obtain(
             "evaluate",
@@ -70,20 +69,20 @@ def _answered(
     config: Config,
     store: StageStore,
     base: Path | None,
-    trained: tuple[Path, list[int]],
+    training: Path,
     split: Split,
 ) -> Answered:
     """The answers of the recorded policies, and of the reference, to the prompts of a split."""
 
-    def sampled(key: str, policies: tuple[Path, list[int]] | None) -> Path:
+    def sampled(key: str, policies: Trained | None) -> Path:
         draws = _evaluation_draws(config)
         compute = partial(sample_stage, config, draws, base, policies, split)
         return store.obtain("sample", key, compute)
 
-    return Answered(
-        sampled(sample_key(config, split), trained),
-        sampled(reference_sample_key(config, split), None),
-    )
+    updates = tuple(int(update) for update in load_trajectory(training).updates)
+    reference = sampled(reference_sample_key(config, split), None)
+    trained = Trained(training, updates, reference)
+    return Answered(sampled(sample_key(config, split), trained), reference)
 
 
 def base_folder(config: Config, store: StageStore) -> Path | None:

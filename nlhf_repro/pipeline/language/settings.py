@@ -207,6 +207,11 @@ def _check_language_numbers(language: LanguageSettings) -> None:
             f"language.fine_tuning.steps = {tuning.steps} and batch_size = {tuning.batch_size} "
             "must be at least 1: raise them, or set language.fine_tuning=null."
         )
+    if tuning is not None and not 0 <= tuning.warmup_steps <= tuning.steps:
+        raise ImpossibleSettingError(
+            f"language.fine_tuning.warmup_steps = {tuning.warmup_steps} does not lie within "
+            f"language.fine_tuning.steps = {tuning.steps}: lower it."
+        )
     if tuning is not None and tuning.learning_rate <= 0:
         raise ImpossibleSettingError(
             f"language.fine_tuning.learning_rate = {tuning.learning_rate} must be positive: raise "

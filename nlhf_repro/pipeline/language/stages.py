@@ -37,6 +37,15 @@ from nlhf_repro.seeds import Generators, generator_for
 Config = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: its folder, the recorded updates, and the reference's answers."""
+
+    folder: Path
+    updates: tuple[int, ...]
+    reference_samples: Path
+
+
 def fine_tune_stage(config: Config, folder: Path) -> None:
     """Fine-tune the model on the world's demonstrations; write its weights and its losses."""
     task = LanguageTask(config, None)
@@ -96,21 +105,26 @@ def sample_stage(
     config: Config,
     generators: Generators,
     base: Path | None,
-    trained: tuple[Path, list[int]] | None,
+    trained: Trained | None,
     split: Split,
     folder: Path,
 ) -> None:
-    """Answer the prompts of a split with every recorded policy, or (None) with the reference."""
+    """Answer the prompts of a split with every recorded policy, or (None) with the reference.
+
+    Training starts at the reference, whose answers, drawn from the same stream, are those of update
+    0: they are taken from where they lie.
+    """
     task = LanguageTask(config, base)
     policy = task.policy(task.prompts(split))
     reference = policy.snapshot({})
-    policies = {0: reference}
-    if trained is not None:
-        policies = {update: checkpoint(trained[0], update) for update in trained[1]}
-    samples = {
-        update: draw(policy, snapshot, reference, task, generators)
-        for update, snapshot in policies.items()
-    }
+    samples: dict[int, PolicySamples] = {}
+    if trained is None:
+        samples[0] = draw(policy, reference, reference, task, generators)
+    else:
+        samples = read_samples(trained.reference_samples, policy.prompts)
+        for update in trained.updates[1:]:
+            snapshot = checkpoint(trained.folder, update)
+            samples[update] = draw(policy, snapshot, reference, task, generators)
     write_samples(folder, samples)
 
 
