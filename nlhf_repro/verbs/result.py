@@ -50,7 +50,8 @@ def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
 def summary(values: Array, floor: float, nested: bool, items: str = "games") -> str:
     """Geometric mean (arithmetic where there is no floor) of values [1, items] and its interval.
 
-    `items` is their plural noun; `nested` where every game is a training run of its own, or training draws nothing at random.
+    `items` is their plural noun; `nested` where every game is a training run of its own, or
+    training draws nothing at random.
     """
     try:
         kind = "geometric mean" if floor > 0 else "mean"
