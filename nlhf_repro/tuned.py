@@ -21,7 +21,7 @@ PROBLEM = ("oracle", "oracle_wrapper", "model", "training", "budget", "algorithm
 NO_PROBLEM = (
     *("oracle.games", "training.record_points", "training.average_iterate"),
     *("language.evaluation_split", "language.evaluation_samples", "language.selection"),
-    *("language.resume_every", "language.snapshots"),
+    *("language.resume_every", "language.snapshots", "language.sampling_batch"),
 )
 LANGUAGE_PROBLEM = ("prompts", "language")
 

@@ -127,7 +127,15 @@ def _base(config: Config) -> dict[str, Any]:
 
 def _answers(config: Config, split: str | None) -> dict[str, Any]:
     """What answers depend on beside the policy."""
-    names = ("evaluation_samples", "max_new_tokens", "top_p", "top_k", "backend", "microbatch")
+    names = (
+        "evaluation_samples",
+        "max_new_tokens",
+        "top_p",
+        "top_k",
+        "backend",
+        "microbatch",
+        "sampling_batch",
+    )
     chosen = split or config["language"]["evaluation_split"]
     return {"split": chosen, "answers": {name: config["language"][name] for name in names}}
 

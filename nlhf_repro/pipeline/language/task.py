@@ -67,7 +67,11 @@ class LanguageTask:
         settings = self.settings
         model, tokenizer = base_model(self.config)
         generation = GenerationSettings(
-            settings.max_new_tokens, settings.top_p, settings.top_k, settings.backend
+            settings.max_new_tokens,
+            settings.top_p,
+            settings.top_k,
+            settings.backend,
+            settings.sampling_batch,
         )
         policy = CausalLanguageModelPolicy(
             model,
