@@ -53,7 +53,7 @@ def test_the_selected_policy_is_one_of_those_recorded(tmp_path: Path) -> None:
     assert chosen == sorted(chosen)
     assert chosen[0] == 0
     samples = sorted(path.name for path in (tmp_path / "stages").glob("sample-*"))
-    assert len(samples) == 4  # policies and reference, on evaluation and on selection prompts
+    assert len(samples) == 6  # start, policies and reference, on both splits
 
 
 def test_a_selection_that_is_no_benchmark_is_refused() -> None:

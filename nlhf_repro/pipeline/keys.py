@@ -98,8 +98,13 @@ def sample_key(config: Config, split: str | None = None) -> str:
 
 
 def reference_sample_key(config: Config, split: str | None = None) -> str:
-    """The key of the reference policy's answers, the same for all that start from it."""
+    """The key of the reference's answers as an opponent, the same for all that start from it."""
     return digest({"stage": "sample_reference", **_base(config), **_answers(config, split)})
+
+
+def start_sample_key(config: Config, split: str | None = None) -> str:
+    """The key of the reference's answers as the policy that training starts from."""
+    return digest({"stage": "sample_start", **_base(config), **_answers(config, split)})
 
 
 def _selection(config: Config) -> str:

@@ -15,6 +15,7 @@ from nlhf_repro.pipeline.keys import (
     reference_sample_key,
     sample_key,
     seed_factors,
+    start_sample_key,
     train_key,
 )
 from nlhf_repro.pipeline.language.stages import (
@@ -27,6 +28,7 @@ from nlhf_repro.pipeline.language.stages import (
 )
 from nlhf_repro.pipeline.stages import generators, load_trajectory
 from nlhf_repro.pipeline.store import StageStore
+from nlhf_repro.seeds import Generators
 
 Config = Mapping[str, Any]
 
@@ -43,9 +45,10 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
             config, draws, base, folder, store.scratch("train", policy_key)
         ),
     )
-    samples = _answered(config, store, base, training, config["language"]["evaluation_split"])
+    split = config["language"]["evaluation_split"]
+    samples = answered(config, store, base, split)
     selecting = config["language"]["selection"] is not None
-    selection = _answered(config, store, base, training, "selection") if selecting else None
+    selection = answered(config, store, base, "selection") if selecting else None
     evaluations = {
         name: store.obtain(
             "evaluate",
@@ -65,24 +68,44 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
     return training, evaluations
 
 
-def _answered(
-    config: Config,
-    store: StageStore,
-    base: Path | None,
-    training: Path,
-    split: Split,
-) -> Answered:
+def answered(config: Config, store: StageStore, base: Path | None, split: Split) -> Answered:
     """The answers of the recorded policies, and of the reference, to the prompts of a split."""
+    return Answered(
+        policy_answers(config, store, base, split), reference_answers(config, store, base, split)
+    )
 
-    def sampled(key: str, policies: Trained | None) -> Path:
-        draws = _evaluation_draws(config)
-        compute = partial(sample_stage, config, draws, base, policies, split)
-        return store.obtain("sample", key, compute)
 
+def policy_answers(config: Config, store: StageStore, base: Path | None, split: Split) -> Path:
+    """The answers of every policy that the cell's training, which is stored, recorded.
+
+    All policies of a world draw from the same streams: what is alike answers alike, and rows are
+    compared with less noise. Training starts at the reference, whose answers of update 0 are drawn
+    once for all rows.
+    """
+    training = store.folder("train", train_key(config))
     updates = tuple(int(update) for update in load_trajectory(training).updates)
-    reference = sampled(reference_sample_key(config, split), None)
-    trained = Trained(training, updates, reference)
-    return Answered(sampled(sample_key(config, split), trained), reference)
+    draws = _draws("evaluation", config)
+    start = store.obtain(
+        "sample",
+        start_sample_key(config, split),
+        partial(sample_stage, config, draws, base, None, split),
+    )
+    return store.obtain(
+        "sample",
+        sample_key(config, split),
+        partial(sample_stage, config, draws, base, Trained(training, updates, start), split),
+    )
+
+
+def reference_answers(config: Config, store: StageStore, base: Path | None, split: Split) -> Path:
+    """The answers of the reference as an opponent, independent of every policy's answers."""
+    return store.obtain(
+        "sample",
+        reference_sample_key(config, split),
+        partial(
+            sample_stage, config, _draws("evaluation of the reference", config), base, None, split
+        ),
+    )
 
 
 def base_folder(config: Config, store: StageStore) -> Path | None:
@@ -93,6 +116,6 @@ def base_folder(config: Config, store: StageStore) -> Path | None:
     return store.obtain("fine_tune", key, partial(fine_tune_stage, config))
 
 
-def _evaluation_draws(config: Config) -> Any:
-    """The streams of evaluation: the same for every policy of a world, so that answers pair."""
-    return generators(("evaluation", int(config["world"])))
+def _draws(purpose: str, config: Config) -> Generators:
+    """The streams of one purpose in a world."""
+    return generators((purpose, int(config["world"])))

@@ -39,11 +39,11 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its folder, the recorded updates, and the reference's answers."""
+    """A finished training: its folder, the recorded updates, and the answers of update 0."""
 
     folder: Path
     updates: tuple[int, ...]
-    reference_samples: Path
+    start: Path
 
 
 def fine_tune_stage(config: Config, folder: Path) -> None:
@@ -109,11 +109,7 @@ def sample_stage(
     split: Split,
     folder: Path,
 ) -> None:
-    """Answer the prompts of a split with every recorded policy, or (None) with the reference.
-
-    Training starts at the reference, whose answers, drawn from the same stream, are those of update
-    0: they are taken from where they lie.
-    """
+    """Answer the prompts of a split with every recorded policy, or (None) with the reference."""
     task = LanguageTask(config, base)
     policy = task.policy(task.prompts(split))
     reference = policy.snapshot({})
@@ -121,7 +117,7 @@ def sample_stage(
     if trained is None:
         samples[0] = draw(policy, reference, reference, task, generators)
     else:
-        samples = read_samples(trained.reference_samples, policy.prompts)
+        samples = read_samples(trained.start, policy.prompts)
         for update in trained.updates[1:]:
             snapshot = checkpoint(trained.folder, update)
             samples[update] = draw(policy, snapshot, reference, task, generators)
@@ -135,10 +131,7 @@ def draw(
     task: LanguageTask,
     generators: Generators,
 ) -> PolicySamples:
-    """`evaluation_samples` responses to every prompt, temperature 1, with log-probabilities.
-
-    Every policy draws from the same stream: policies that are alike give answers that are alike.
-    """
+    """`evaluation_samples` responses to every prompt, temperature 1, with log-probabilities."""
     count = task.settings.evaluation_samples
     prompts = torch.arange(len(policy.prompts))[None]
     numbers = policy.sample([(snapshot, 1.0)], 1.0, prompts, count, generators("evaluation"))[0]
