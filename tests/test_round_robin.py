@@ -53,7 +53,7 @@ def test_entries_are_the_means_over_pairs_of_other_numbers():
 
 
 def test_answers_from_one_stream_do_not_make_policies_look_alike():
-    """Two policies that draw the same answer from equal uniforms, and an exact value away from 1/2."""
+    """Two policies that draw from equal uniforms, and an exact value away from 1/2."""
     law, tilted = UNIFORM, 0.5 * UNIFORM + 0.5 * np.eye(ACTIONS)[5]
     uniforms = np.random.default_rng(0).random((4000, 2))
     pick = [
