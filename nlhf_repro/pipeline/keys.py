@@ -86,7 +86,12 @@ def fine_tune_key(config: Config) -> str | None:
 
 def sample_key(config: Config) -> str:
     """The key of the recorded policies' answers to the scored prompts."""
-    return digest({"stage": "sample", "train": train_key(config), **_answers(config)})
+    return answers_key(config, train_key(config))
+
+
+def answers_key(config: Config, policy_key: str) -> str:
+    """The key of the answers of the policies that the stage of this key recorded."""
+    return digest({"stage": "sample", "train": policy_key, **_answers(config)})
 
 
 def reference_sample_key(config: Config) -> str:

@@ -40,17 +40,8 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
             config, draws, base, folder, store.scratch("train", policy_key)
         ),
     )
-    updates = [int(update) for update in load_trajectory(training).updates]
-    samples = store.obtain(
-        "sample",
-        sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, (training, updates)),
-    )
-    reference = store.obtain(
-        "sample",
-        reference_sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, None),
-    )
+    samples = policy_answers(config, store, base)
+    reference = reference_answers(config, store, base)
     evaluations = {
         name: store.obtain(
             "evaluate",
@@ -68,6 +59,26 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
         for name in config["benchmark"]
     }
     return training, evaluations
+
+
+def policy_answers(config: Config, store: StageStore, base: Path | None) -> Path:
+    """The answers of every policy that the cell's training, which is stored, recorded."""
+    training = store.folder("train", train_key(config))
+    updates = [int(update) for update in load_trajectory(training).updates]
+    return store.obtain(
+        "sample",
+        sample_key(config),
+        partial(sample_stage, config, _evaluation_draws(config), base, (training, updates)),
+    )
+
+
+def reference_answers(config: Config, store: StageStore, base: Path | None) -> Path:
+    """The answers of the reference policy."""
+    return store.obtain(
+        "sample",
+        reference_sample_key(config),
+        partial(sample_stage, config, _evaluation_draws(config), base, None),
+    )
 
 
 def base_folder(config: Config, store: StageStore) -> Path | None:
