@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from nlhf_repro.reporting import render_round_robin, samples_page, to_markdown
 from nlhf_repro.verbs.experiment import Experiment, write_forms
 
 Rows = Mapping[str, Mapping[str, Any]]
-Work = Callable[[Rows, RoundRobinSettings, Path], None]
 
 
 def check_comparison(experiment: Experiment) -> None:
@@ -47,16 +46,27 @@ def compare_rows(experiment: Experiment, records: Sequence[RowRecord], processes
     settings = experiment.specification.round_robin
     if settings is None:
         return True
+    from nlhf_repro.pipeline.language.comparison import is_compared
     from nlhf_repro.pipeline.language.round_robins import complete_rows, units
 
-    labels, _ = complete_rows(records)
-    work = units(experiment.declared, labels)
-    jobs = [(f"seed {s}, world {w}", rows) for (s, w), rows in work.items()]
+    store = stage_store(experiment.output_dir)
+    work = units(experiment.declared, complete_rows(records)[0])
+    jobs = [
+        (f"seed {seed}, world {world}", rows)
+        for (seed, world), rows in work.items()
+        if not is_compared(rows, settings, store)
+    ]
+    return not jobs or _run(jobs, settings, experiment.output_dir, processes)
+
+
+def _run(
+    jobs: Sequence[tuple[str, Rows]], settings: RoundRobinSettings, output_dir: Path, processes: int
+) -> bool:
     failed = 0
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)) or 1, mp_context=context) as pool:
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
         running: dict[Future[None], str] = {
-            pool.submit(compare_at, rows, settings, experiment.output_dir): at for at, rows in jobs
+            pool.submit(compare_at, rows, settings, output_dir): at for at, rows in jobs
         }
         for done, future in enumerate(as_completed(running), 1):
             error = future.exception()

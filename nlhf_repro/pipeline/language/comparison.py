@@ -89,6 +89,15 @@ def compute_comparison(rows: Rows, settings: RoundRobinSettings, store: StageSto
         )
 
 
+def is_compared(rows: Rows, settings: RoundRobinSettings, store: StageStore) -> bool:
+    """Whether `read_comparison` finds all that it reads."""
+    try:
+        read_comparison(rows, settings, store)
+    except NotComparedError:
+        return False
+    return True
+
+
 def read_comparison(rows: Rows, settings: RoundRobinSettings, store: StageStore) -> SeedComparison:
     """What `compute_comparison` stored.
 
