@@ -57,14 +57,29 @@ def _size(record: RoundRobinRecord) -> str:
 def _intervals(record: RoundRobinRecord, adjusted: MaxT | None, pairs: int, level: float) -> str:
     kind = f"t intervals over seeds and {record.clusters}, {record.clusters} as clusters"
     if adjusted is None:
+        few = (
+            "two seeds"
+            if len(record.seeds) == 2 and record.wins.shape[-1] > 1
+            else f"{record.wins.shape[-1]} {singular(record.clusters)}"
+        )
         return (
             f"Intervals: {level:.0%} {kind}, each by itself: no simultaneous ones are estimable "
-            f"from {record.wins.shape[-1]} {singular(record.clusters)}."
+            f"from {few}."
         )
     return (
         f"Intervals of preferences: {kind}, simultaneous at {level:.0%} over the {pairs} pairs "
         f"(max-T, each at {adjusted.pointwise_confidence:.2%}); one that leaves 1/2 out shows "
         f"which of two is preferred. Other intervals: {level:.0%}, each by itself."
+    ) + (_few_seeds(len(record.seeds)) if record.clusters == "prompts" else "")
+
+
+def _few_seeds(seeds: int) -> str:
+    """What simulations of 95 % families say of so few seeds."""
+    if not 3 <= seeds < 10:
+        return ""
+    return (
+        " With few seeds all at once hold the truth less often than they say: measured for 95%, "
+        "87 to 95% with 3 seeds, 91 to 94% with 5, 96% with 10."
     )
 
 

@@ -56,12 +56,17 @@ def compare_rows(experiment: Experiment, records: Sequence[RowRecord], processes
         for (seed, world), rows in work.items()
         if not is_compared(rows, settings, store)
     ]
-    return not jobs or _run(jobs, settings, experiment.output_dir, processes)
+    return not jobs or run_comparisons(jobs, settings, experiment.output_dir, processes)
 
 
-def _run(
+def run_comparisons(
     jobs: Sequence[tuple[str, Rows]], settings: RoundRobinSettings, output_dir: Path, processes: int
 ) -> bool:
+    """Compare rows in so many processes; `jobs` holds the words for a seed and world, and its rows.
+
+    Returns:
+        Whether nothing failed; what did stops no other job.
+    """
     failed = 0
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:

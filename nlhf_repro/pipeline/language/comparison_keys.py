@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from platform import machine
 from typing import Any
@@ -64,7 +65,12 @@ def _environment(config: Config, module: str) -> dict[str, Any]:
     parts = targets({node: config[node] for node in ("oracle", "prompts")})
     return {
         "source": source_hashes({module, *(target_module(part) for part in parts)}),
-        "versions": {name: version(name) for name in LANGUAGE_LIBRARIES},
+        "versions": {name: _version(name) for name in LANGUAGE_LIBRARIES},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": machine(),
     }
+
+
+@cache
+def _version(library: str) -> str:
+    return version(library)
