@@ -40,3 +40,18 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def compared_rows(tmp_path_factory):
+    """Three tiny language rows at two seeds, finished and compared with trained responders.
+
+    The folder, which is not to be changed, the cells, and the stages' files before the comparison.
+    """
+    from comparisons import BOTH, compared, finished_cells, stages
+
+    folder = tmp_path_factory.mktemp("compared")
+    cells = finished_cells(folder)
+    before = stages(folder, "train", "sample", "evaluate", "fine_tune")
+    compared(cells, folder, BOTH)
+    return folder, cells, before

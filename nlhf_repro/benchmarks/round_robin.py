@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -108,18 +108,33 @@ def pool_exploitability(
     gains = np.concatenate(
         [
             np.swapaxes(round_robin(samples, oracle), 0, 1),
-            _reference_responders(samples, reference, oracle),
+            reference_responders(samples, reference, oracle),
         ],
         axis=1,
     )
     # A policy is no responder to itself.
     gains[np.arange(len(samples)), np.arange(len(samples))] = -np.inf
+    found = best_of_pool(gains, prompts)
+    named = np.where(found.chosen < len(samples), found.chosen, found.chosen - gains.shape[1])
+    return replace(found, chosen=named.astype(np.int64))
+
+
+def best_of_pool(gains: Array, prompts: Sequence[Prompt]) -> PoolExploitability:
+    """Choose a responder on each half of the prompts and measure it on the other one.
+
+    Args:
+        gains: P(responder over policy), [policies, responders, prompts]; minus infinity where the
+            responder may not be chosen.
+        prompts: Two or more.
+
+    Returns:
+        `chosen` numbers the responders as `gains` does.
+    """
     half = halves(prompts)
     # What was chosen on the other half, [policies, 2].
     chosen = np.stack([gains[..., half != side].mean(axis=-1).argmax(axis=1) for side in (0, 1)], 1)
     values = np.take_along_axis(gains, chosen[:, half][:, None], axis=1)[:, 0] - 0.5
-    named = np.where(chosen < len(samples), chosen, chosen - gains.shape[1])
-    return PoolExploitability(values=values, chosen=named.astype(np.int64), half=half)
+    return PoolExploitability(values=values, chosen=chosen.astype(np.int64), half=half)
 
 
 def halves(prompts: Sequence[Prompt]) -> NDArray[np.int64]:
@@ -130,7 +145,7 @@ def halves(prompts: Sequence[Prompt]) -> NDArray[np.int64]:
     return np.asarray(ranks >= len(prompts) // 2, dtype=np.int64)
 
 
-def _reference_responders(
+def reference_responders(
     samples: Sequence[PolicySamples], reference: PolicySamples, oracle: TextOracle
 ) -> Array:
     """P(best-of-n, and targeted best-of-n, over each policy), [policies, 2, prompts]."""

@@ -42,6 +42,13 @@ from nlhf_repro.interfaces.records import (
     Trajectory,
     Tuning,
 )
+from nlhf_repro.interfaces.round_robins import (
+    ResponderTraining,
+    RoundRobinRecord,
+    RoundRobinSettings,
+    ShownAnswer,
+    ShownPrompt,
+)
 from nlhf_repro.interfaces.scoring import (
     Diagnostics,
     MetricScores,
@@ -95,7 +102,12 @@ __all__ = [
     "Prompt",
     "PromptFamily",
     "Responder",
+    "ResponderTraining",
+    "RoundRobinRecord",
+    "RoundRobinSettings",
     "RowRecord",
+    "ShownAnswer",
+    "ShownPrompt",
     "Snapshot",
     "Split",
     "TextBenchmark",

@@ -93,8 +93,12 @@ def fine_tune_key(config: Config) -> str | None:
 
 def sample_key(config: Config, split: str | None = None) -> str:
     """The key of the recorded policies' answers to a split, that of the scored prompts if None."""
-    answers = _answers(config, split)
-    return digest({"stage": "sample", "train": train_key(config), **answers})
+    return answers_key(config, train_key(config), split)
+
+
+def answers_key(config: Config, policy_key: str, split: str | None = None) -> str:
+    """The key of the answers of the policies that the stage of this key recorded."""
+    return digest({"stage": "sample", "train": policy_key, **_answers(config, split)})
 
 
 def reference_sample_key(config: Config, split: str | None = None) -> str:

@@ -5,6 +5,8 @@ from nlhf_repro.reporting.csv_export import to_csv
 from nlhf_repro.reporting.figure import draw_figures
 from nlhf_repro.reporting.latex import to_latex
 from nlhf_repro.reporting.markdown import to_markdown
+from nlhf_repro.reporting.round_robin import render_round_robin
+from nlhf_repro.reporting.samples_page import samples_page
 from nlhf_repro.reporting.specification import TableSpecification, table_specification
 from nlhf_repro.reporting.table import render_cost_table, render_table
 
@@ -16,7 +18,9 @@ __all__ = [
     "TableSpecification",
     "draw_figures",
     "render_cost_table",
+    "render_round_robin",
     "render_table",
+    "samples_page",
     "table_specification",
     "to_csv",
     "to_latex",

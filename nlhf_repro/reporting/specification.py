@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.interfaces import ImpossibleSettingError, ResponderTraining, RoundRobinSettings
 from nlhf_repro.reporting.comparison import Column, ComparableColumn, Primary
 from nlhf_repro.reporting.figure_specification import (
     FigureSpecification,
@@ -30,7 +30,8 @@ class TableSpecification:
 
     `level` is the confidence of every interval, in (0, 1). `grid_points` says where the points of
     the experiment's grid stand: a line for every row and point, or a line for every row with every
-    column once a point.
+    column once a point. `round_robin` asks for a second table, of the rows against each other, and
+    `samples` for a page that shows the rows' answers to so many prompts; both of language models.
     """
 
     title: str
@@ -40,12 +41,18 @@ class TableSpecification:
     figures: tuple[FigureSpecification | GridFigureSpecification, ...]
     level: float
     grid_points: Literal["rows", "columns"] = "rows"
+    round_robin: RoundRobinSettings | None = None
+    samples: int = 0
 
     def __post_init__(self) -> None:
         """Refuse columns that cannot be told apart and a comparison of a column that is none."""
         if not 0 < self.level < 1:
             raise ImpossibleSettingError(
                 f"table.level is {self.level}: give a confidence such as 0.95."
+            )
+        if self.samples < 0:
+            raise ImpossibleSettingError(
+                f"table.samples is {self.samples}: give a number of prompts, or 0 for none."
             )
         headers = [column.header for column in self.columns]
         for header in headers:
@@ -91,7 +98,21 @@ def table_specification(node: Mapping[str, Any]) -> TableSpecification:
         grid_points=_checked(
             node.get("grid_points", "rows"), Literal["rows", "columns"], "table.grid_points"
         ),
+        round_robin=_round_robin(node.get("round_robin")),
+        samples=_checked(node.get("samples", 0), int, "table.samples"),
     )
+
+
+def _round_robin(node: Any) -> RoundRobinSettings | None:
+    where = "table.round_robin"
+    if node is None:
+        return None
+    if not isinstance(node, Mapping):
+        raise ImpossibleSettingError(f"{where} is {node!r}: give a mapping, or null.")
+    trained = node.get("trained")
+    if trained is not None:
+        trained = _built(ResponderTraining, trained, f"{where}.trained")
+    return _built(RoundRobinSettings, {**node, "trained": trained}, where)
 
 
 def _comparable_headers(columns: Sequence[Column]) -> list[str]:

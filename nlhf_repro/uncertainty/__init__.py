@@ -24,6 +24,7 @@ from nlhf_repro.uncertainty.equivalence import Equivalence, equivalence
 from nlhf_repro.uncertainty.exploitability import (
     Exploitability,
     cross_fitted_maximum,
+    halved_estimate,
     split_sample_exploitability,
 )
 from nlhf_repro.uncertainty.gaps import (
@@ -94,6 +95,7 @@ __all__ = [
     "equivalence",
     "estimate",
     "geometric_mean",
+    "halved_estimate",
     "holm",
     "length_controlled",
     "max_t",

@@ -50,13 +50,17 @@ class Experiment:
         folder = self.output_dir / "tables"
         return folder / f"{self.name}-{digest(self.changes)[:8]}" if self.changes else folder
 
-    def records(self) -> list[RowRecord]:
-        """Its rows, as far as they are on disk."""
-        declared = [
+    @property
+    def declared(self) -> list[DeclaredCell]:
+        """Its cells, run or not."""
+        return [
             DeclaredCell(x.row or "", x.seed, x.world, x.key, x.config, x.tuning)
             for x in self.cells
         ]
-        return row_records(declared, self.output_dir)
+
+    def records(self) -> list[RowRecord]:
+        """Its rows, as far as they are on disk."""
+        return row_records(self.declared, self.output_dir)
 
 
 def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None) -> Experiment:
@@ -148,15 +152,21 @@ def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[T
     Returns:
         The table, and the figures' paths.
     """
-    table = render_table(records, experiment.specification)
+    table = write_forms(
+        experiment, render_table(records, experiment.specification), experiment.name
+    )
+    return table, draw_figures(records, experiment.specification, experiment.tables)
+
+
+def write_forms(experiment: Experiment, table: Table, name: str) -> Table:
+    """Write a table, with what the command line changed, as NAME.md, NAME.tex and NAME.csv."""
     if experiment.changes:
         note = f"Changed by the command line: {', '.join(experiment.changes)}."
         table = replace(table, notes=(note, *table.notes))
-    folder = experiment.tables
     for suffix, text in (
         ("md", to_markdown(table)),
         ("tex", to_latex(table)),
         ("csv", to_csv(table)),
     ):
-        write_atomically(folder / f"{experiment.name}.{suffix}", text)
-    return table, draw_figures(records, experiment.specification, folder)
+        write_atomically(experiment.tables / f"{name}.{suffix}", text)
+    return table

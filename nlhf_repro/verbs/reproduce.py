@@ -19,6 +19,7 @@ from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.progress import Progress, Watch, follow
 from nlhf_repro.reporting import render_cost_table, to_markdown
+from nlhf_repro.verbs.comparison import check_comparison, compare_rows, write_comparison
 from nlhf_repro.verbs.experiment import Experiment, load_experiment, write_table
 from nlhf_repro.verbs.result import show_warning
 from nlhf_repro.verbs.run import check_parts
@@ -31,6 +32,7 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     warnings.showwarning = show_warning
     processes = number_of_processes(jobs)
     experiment = load_experiment(name, overrides, config_dir)
+    check_comparison(experiment)
     missing = missing_cells(experiment)
     for cell in missing:
         check_parts(cell.config)
@@ -43,8 +45,10 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     sys.stdout.write(to_markdown(table))
     tracker = build(experiment.cells[0].config["tracker"])
     tracker.mirror_table(experiment.output_dir, experiment.name, table, figures)
+    compared = compare_rows(experiment, records, processes)
+    compared = write_comparison(experiment, records, name) and compared
     sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
-    return say_what_lacks(name, records)
+    return say_what_lacks(name, records) or (0 if compared else 1)
 
 
 def number_of_processes(jobs: int | None) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting import to_markdown
+from nlhf_repro.verbs.comparison import check_comparison, write_comparison
 from nlhf_repro.verbs.experiment import load_experiment, write_table
 from nlhf_repro.verbs.result import show_warning
 
@@ -17,12 +18,14 @@ def table(name: str, overrides: Sequence[str], config_dir: str | None) -> int:
     """Print the table; exit status 1 where cells are missing or failed."""
     warnings.showwarning = show_warning
     experiment = load_experiment(name, overrides, config_dir)
+    check_comparison(experiment)
     records = experiment.records()
     again = shlex.join([name, *overrides, *(["--config-dir", config_dir] if config_dir else [])])
     rendered, _ = write_table(experiment, records)
     sys.stdout.write(to_markdown(rendered))
+    compared = write_comparison(experiment, records, again)
     sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
-    return say_what_lacks(again, records)
+    return say_what_lacks(again, records) or (0 if compared else 1)
 
 
 def say_what_lacks(again: str, records: Sequence[RowRecord]) -> int:

@@ -39,11 +39,14 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its folder, the recorded updates, and the answers of update 0."""
+    """A finished training: its folder, the recorded updates, and the answers of update 0.
+
+    Without `start`, those are drawn like the others, if update 0 is recorded.
+    """
 
     folder: Path
     updates: tuple[int, ...]
-    start: Path
+    start: Path | None = None
 
 
 def fine_tune_stage(config: Config, folder: Path) -> None:
@@ -117,10 +120,12 @@ def sample_stage(
     if trained is None:
         samples[0] = draw(policy, reference, reference, task, generators)
     else:
-        samples = read_samples(trained.start, policy.prompts)
-        for update in trained.updates[1:]:
-            snapshot = checkpoint(trained.folder, update)
-            samples[update] = draw(policy, snapshot, reference, task, generators)
+        if trained.start is not None:
+            samples = read_samples(trained.start, policy.prompts)
+        for update in trained.updates:
+            if update not in samples:
+                snapshot = checkpoint(trained.folder, update)
+                samples[update] = draw(policy, snapshot, reference, task, generators)
     write_samples(folder, samples)
 
 

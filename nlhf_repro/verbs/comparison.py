@@ -1,0 +1,126 @@
+"""The second table of an experiment, its rows against each other, and the page of their answers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from nlhf_repro.interfaces import ImpossibleSettingError, RoundRobinSettings, RowRecord
+from nlhf_repro.pipeline.cell import stage_store
+from nlhf_repro.pipeline.files import write_atomically
+from nlhf_repro.pipeline.keys import is_language
+from nlhf_repro.reporting import render_round_robin, samples_page, to_markdown
+from nlhf_repro.verbs.experiment import Experiment, write_forms
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+def check_comparison(experiment: Experiment) -> None:
+    """Refuse a comparison, or a page of answers, that the experiment's rows do not allow.
+
+    Raises:
+        ImpossibleSettingError: says why.
+    """
+    asked = experiment.specification
+    if asked.round_robin is not None:
+        from nlhf_repro.pipeline.language.round_robins import check_round_robin
+
+        check_round_robin(experiment.declared, asked.round_robin)
+    if asked.samples and not is_language(experiment.cells[0].config):
+        raise ImpossibleSettingError(
+            f"table.samples = {asked.samples} shows answers of language models, and policies play "
+            "games here: set it to 0."
+        )
+
+
+def compare_rows(experiment: Experiment, records: Sequence[RowRecord], processes: int) -> bool:
+    """Compute what the comparison of the complete rows lacks, a seed and world a job.
+
+    Returns:
+        Whether nothing failed; failures are named on standard error.
+    """
+    settings = experiment.specification.round_robin
+    if settings is None:
+        return True
+    from nlhf_repro.pipeline.language.comparison import is_compared
+    from nlhf_repro.pipeline.language.round_robins import complete_rows, units
+
+    store = stage_store(experiment.output_dir)
+    work = units(experiment.declared, complete_rows(records)[0])
+    jobs = [
+        (f"seed {seed}, world {world}", rows)
+        for (seed, world), rows in work.items()
+        if not is_compared(rows, settings, store)
+    ]
+    return not jobs or run_comparisons(jobs, settings, experiment.output_dir, processes)
+
+
+def run_comparisons(
+    jobs: Sequence[tuple[str, Rows]], settings: RoundRobinSettings, output_dir: Path, processes: int
+) -> bool:
+    """Compare rows in so many processes; `jobs` holds the words for a seed and world, and its rows.
+
+    Returns:
+        Whether nothing failed; what did stops no other job.
+    """
+    failed = 0
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+        running: dict[Future[None], str] = {
+            pool.submit(compare_at, rows, settings, output_dir): at for at, rows in jobs
+        }
+        for done, future in enumerate(as_completed(running), 1):
+            error = future.exception()
+            sys.stderr.write(f"nlhf: rows compared at {done} of {len(jobs)} seeds and worlds\n")
+            if error is not None:
+                failed += 1
+                line = " ".join(str(error).split()) or "no message"
+                where = running[future]
+                sys.stderr.write(
+                    f"nlhf: comparing rows failed at {where}: {type(error).__name__}: {line}\n"
+                )
+    return not failed
+
+
+def compare_at(rows: Rows, settings: RoundRobinSettings, output_dir: Path) -> None:
+    """Compare the rows of one seed and world; a job of a process of its own."""
+    from nlhf_repro.pipeline.language.comparison import compute_comparison
+
+    compute_comparison(rows, settings, stage_store(output_dir))
+
+
+def write_comparison(experiment: Experiment, records: Sequence[RowRecord], again: str) -> bool:
+    """Write and print NAME-round-robin.{md,tex,csv}, and write NAME-samples.md, from the store.
+
+    Returns:
+        False where rows are complete and were not compared: standard error says so.
+    """
+    asked, store = experiment.specification, stage_store(experiment.output_dir)
+    if asked.samples:
+        from nlhf_repro.pipeline.language.round_robins import shown_prompts
+
+        shown = shown_prompts(experiment.declared, records, asked.samples, store)
+        page = experiment.tables / f"{experiment.name}-samples.md"
+        write_atomically(page, samples_page(asked.title, shown))
+    if asked.round_robin is None:
+        return True
+    from nlhf_repro.pipeline.language.comparison import NotComparedError
+    from nlhf_repro.pipeline.language.round_robins import round_robin_record
+
+    try:
+        record = round_robin_record(experiment.declared, records, asked.round_robin, store)
+    except NotComparedError as error:
+        sys.stderr.write(f"nlhf: rows are not compared: {error} nlhf reproduce {again}\n")
+        return False
+    if record is None:
+        sys.stderr.write("nlhf: no row is complete, so none is compared\n")
+        return False
+    table = render_round_robin(record, asked.title, asked.level)
+    name = f"{experiment.name}-round-robin"
+    sys.stdout.write("\n" + to_markdown(write_forms(experiment, table, name)))
+    sys.stderr.write(f"nlhf: rows against each other: {experiment.tables / name}.md\n")
+    return True

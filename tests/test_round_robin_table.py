@@ -1,0 +1,397 @@
+"""The table of rows against each other: its intervals, its mixture, what it says."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nlhf_repro.interfaces import ImpossibleSettingError, ResponderTraining, RoundRobinRecord
+from nlhf_repro.reporting import render_round_robin, to_csv, to_latex, to_markdown
+from nlhf_repro.reporting.cells import CHECKPOINT
+from nlhf_repro.reporting.round_robin import (
+    BOUND,
+    NASH,
+    TIGHTNESS,
+    TRAINED,
+    TRUTH,
+    family_of,
+    nash_shares,
+)
+from nlhf_repro.reporting.specification import table_specification
+from nlhf_repro.uncertainty import curl_test, estimate, halved_estimate
+
+SETTINGS = ResponderTraining(30, 64, 4, 2, 0.003)
+LEVEL = 0.95
+
+
+def meetings(rng, rows=3, seeds=3, items=60, strength=0.0, seed_sd=0.02):
+    """P(row over column) around 1/2 and the difference of strengths, [seeds, rows + 1, ...]."""
+    size = rows + 1
+    levels = np.broadcast_to(strength, size)[None, :, None]
+    values = levels + seed_sd * rng.standard_normal((seeds, size, 1))
+    values = values + 0.05 * rng.standard_normal((1, size, items))
+    noise = 0.04 * rng.standard_normal((seeds, size, size, items))
+    wins = 0.5 + values[:, :, None] - values[:, None] + (noise - np.swapaxes(noise, 1, 2)) / 2
+    return np.clip(wins, 0.001, 0.999)
+
+
+def record(wins, **fields):
+    rows = wins.shape[1] - 1
+    base = RoundRobinRecord(
+        labels=tuple("ABCDEFG"[:rows]),
+        left_out={},
+        seeds=tuple(range(len(wins))),
+        clusters="prompts",
+        wins=wins,
+        bound=None,
+        half=None,
+        trained=None,
+        truth=None,
+        chosen={},
+        trained_settings=None,
+    )
+    return replace(base, **fields)
+
+
+def full(seed=0):
+    """A record with every field."""
+    rng = np.random.default_rng(seed)
+    wins = meetings(rng, strength=np.array([0.1, 0.0, -0.05, -0.2]))
+    gains = [rng.normal(mean, 0.05, (3, 3, 60)) for mean in (0.06, 0.04, 0.1)]
+    return record(
+        wins,
+        bound=gains[0],
+        trained=gains[1],
+        truth=gains[2],
+        half=np.arange(60) % 2,
+        chosen={label: {"B": 4, "A": 2} for label in "ABC"},
+        trained_settings=SETTINGS,
+    )
+
+
+def cells(table, label):
+    row = next(row for row in table.rows if row.label == label)
+    return dict(zip(table.header[1:], row.cells, strict=True))
+
+
+# --- intervals
+
+
+def test_a_cell_is_the_engines_estimate_at_the_familys_confidence():
+    found = full()
+    family = family_of(found, LEVEL)
+    assert len(family.pairs) == 6
+    pointwise = family.adjusted.pointwise_confidence
+    assert 0.98 < pointwise < 1 - 0.05 / 7
+    cell = cells(render_round_robin(found, "T", LEVEL), "A")["over C"]
+    expected = estimate(found.wins[:, 0, 2], confidence=pointwise)
+    assert (cell.estimate, cell.lower, cell.upper) == (
+        expected.estimate,
+        expected.lower,
+        expected.upper,
+    )
+    assert (cell.seeds, cell.clusters, cell.level) == (3, 60, "algorithm")
+    mirrored = cells(render_round_robin(found, "T", LEVEL), "C")["over A"]
+    np.testing.assert_allclose(
+        (mirrored.estimate, mirrored.lower, mirrored.upper, mirrored.p_value),
+        (1 - cell.estimate, 1 - cell.upper, 1 - cell.lower, cell.p_value),
+        atol=1e-12,
+    )
+
+
+def covered(simulations, seeds, items, seed_sd, pointwise=None):
+    """How often all intervals of four entrants hold the truth at once."""
+    strength = np.array([0.08, 0.03, 0.0, -0.1])
+    truth = 0.5 + strength[:, None] - strength[None]
+    rng, hits = np.random.default_rng(7), 0
+    for _ in range(simulations):
+        found = record(meetings(rng, 3, seeds, items, strength, seed_sd))
+        pointwise = pointwise or family_of(found, LEVEL).adjusted.pointwise_confidence
+        inside = []
+        for i in range(4):
+            for j in range(i):
+                one = estimate(found.wins[:, i, j], confidence=pointwise)
+                inside.append(one.lower <= truth[i, j] <= one.upper)
+        hits += all(inside)
+    return hits / simulations
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seeds", "items", "seed_sd", "measured"),
+    [(10, 200, 0.01, 0.96), (5, 200, 0.02, 0.91), (3, 60, 0.005, 0.95)],
+)
+def test_the_intervals_hold_all_pairs_at_once_as_often_as_is_said(seeds, items, seed_sd, measured):
+    """What the note says of few seeds; 400 simulations leave an error of .01 to .014."""
+    adjusted = covered(400, seeds, items, seed_sd)
+    assert abs(adjusted - measured) <= 0.035
+    alone = covered(400, seeds, items, seed_sd, pointwise=LEVEL)
+    assert alone < adjusted - 0.05, "unadjusted ones hold less often"
+
+
+def test_two_seeds_give_no_simultaneous_intervals_and_few_say_how_often_theirs_hold():
+    found = full()
+    two = record(found.wins[:2])
+    assert family_of(two, LEVEL).adjusted is None
+    text = "\n".join(render_round_robin(two, "T", LEVEL).notes)
+    assert "no simultaneous ones are estimable from two seeds" in text
+    cell = cells(render_round_robin(two, "T", LEVEL), "A")["over B"]
+    assert cell.lower == estimate(two.wins[:, 0, 1]).lower
+    assert family_of(replace(two, clusters="worlds"), LEVEL).adjusted is not None
+    assert "87 to 95% with 3 seeds" in "\n".join(render_round_robin(found, "T", LEVEL).notes)
+    ten = record(meetings(np.random.default_rng(0), seeds=10))
+    assert "hold the truth less" not in "\n".join(render_round_robin(ten, "T", LEVEL).notes)
+
+
+def test_p_values_are_of_one_half_and_adjusted():
+    rng = np.random.default_rng(0)
+    found = record(meetings(rng, strength=np.array([0.3, 0.0, 0.0, 0.0]), seed_sd=0.005))
+    family = family_of(found, LEVEL)
+    assert family.p_value(0, 1) < 0.001
+    assert family.p_value(1, 2) == family.p_value(2, 1) > 0.05
+    table = render_round_robin(found, "T", LEVEL)
+    assert cells(table, "A")["over B"].lower > 0.5
+    cell = cells(table, "B")["over C"]
+    assert cell.lower < 0.5 < cell.upper
+
+
+def test_worlds_are_nested_and_one_item_gives_no_interval():
+    found = replace(full(), clusters="worlds", half=None)
+    table = render_round_robin(found, "T", LEVEL)
+    family = family_of(found, LEVEL)
+    pointwise = family.adjusted.pointwise_confidence
+    expected = estimate(found.wins[:, 0, 1], confidence=pointwise, nested=True)
+    assert cells(table, "A")["over B"].lower == expected.lower
+    bound = estimate(found.bound[:, 0], nested=True)
+    assert cells(table, "A")[BOUND].lower == bound.lower
+    assert any("worlds, which share no weights" in note for note in table.notes)
+    one = replace(
+        record(found.wins[..., :1], clusters="worlds"), bound=found.bound[..., :1], half=None
+    )
+    alone = render_round_robin(one, "T", LEVEL)
+    assert family_of(one, LEVEL).adjusted is None
+    assert np.isnan(cells(alone, "A")["over B"].lower)
+    assert any("no simultaneous ones are estimable from 1 world" in x for x in alone.notes)
+
+
+def test_one_seed_is_a_checkpoint_without_p_values():
+    found = full()
+    one = record(found.wins[:1])
+    table = render_round_robin(one, "T", LEVEL)
+    cell = cells(table, "A")["over B"]
+    assert cell.text.endswith(CHECKPOINT) and np.isnan(cell.p_value)
+    assert any(note.startswith(CHECKPOINT) for note in table.notes)
+    assert not any(note.startswith("Two seeds") for note in table.notes)
+    two = render_round_robin(record(found.wins[:2]), "T", LEVEL)
+    assert any(note.startswith("Two seeds") for note in two.notes)
+
+
+def test_an_interval_stays_in_the_range_of_a_probability():
+    rng = np.random.default_rng(1)
+    wins = np.full((2, 2, 2, 8), 0.5)
+    wins[:, 0, 1] = 1 - np.abs(rng.normal(0, 0.01, (2, 8)))
+    wins[0, 0, 1, 0] = 0.7
+    wins[:, 1, 0] = 1 - wins[:, 0, 1]
+    table = render_round_robin(record(wins), "T", LEVEL)
+    cell = cells(table, "A")["over the reference"]
+    assert 0 <= cell.lower < cell.estimate < cell.upper <= 1
+    assert any("the reference over A" in note and "Beyond 5%" in note for note in table.notes)
+
+
+# --- the bound
+
+
+def test_the_bounds_interval_is_that_of_the_halves():
+    found = full()
+    cell = cells(render_round_robin(found, "T", LEVEL), "B")[BOUND]
+    expected = halved_estimate(found.bound[:, 1], found.half, LEVEL)
+    assert (cell.estimate, cell.lower, cell.upper) == (
+        expected.estimate,
+        expected.lower,
+        expected.upper,
+    )
+
+
+def test_a_halved_estimate_by_hand():
+    values = np.random.default_rng(0).normal(0.2, 0.1, (3, 12))
+    half = np.arange(12) % 2
+    sides = [estimate(values[:, half == side]) for side in (0, 1)]
+    found = halved_estimate(values, half)
+    assert found.estimate == pytest.approx((sides[0].estimate + sides[1].estimate) / 2)
+    assert found.standard_error == np.mean([side.standard_error for side in sides])
+    assert found.degrees_of_freedom == min(side.degrees_of_freedom for side in sides)
+    assert found.lower < found.estimate < found.upper and found.clusters == 12
+    whole = estimate(values)
+    assert found.standard_error > whole.standard_error
+    for wrong in (np.zeros(12), half[:5], half + 1):
+        with pytest.raises(ValueError, match="half says 0 or 1"):
+            halved_estimate(values, wrong)
+
+
+def test_a_halved_interval_covers_what_a_maximum_would_not():
+    """Ten responders that gain nothing: the chosen one's interval holds 0 in 95 % and more."""
+    rng, hits, naive = np.random.default_rng(3), 0, 0
+    half = np.arange(40) % 2
+    for _ in range(400):
+        gains = 0.1 * rng.standard_normal((10, 40))
+        chosen = [gains[:, half != side].mean(axis=1).argmax() for side in (0, 1)]
+        values = np.where(half == 0, gains[chosen[0]], gains[chosen[1]])[None]
+        found = halved_estimate(values, half)
+        hits += found.lower <= 0 <= found.upper
+        best = estimate(gains[gains.mean(axis=1).argmax()][None])
+        naive += best.lower <= 0 <= best.upper
+    assert hits / 400 >= 0.94
+    assert naive / 400 < 0.9
+
+
+def test_tightness_is_the_bound_over_the_truth_and_nothing_where_there_is_none():
+    found = full()
+    table = render_round_robin(found, "T", LEVEL)
+    cell = cells(table, "A")[TIGHTNESS]
+    assert cell.estimate == found.bound[:, 0].mean() / found.truth[:, 0].mean()
+    assert cell.text == f"{cell.estimate:.0%}"
+    even = replace(found, truth=-np.abs(found.truth))
+    cell = cells(render_round_robin(even, "T", LEVEL), "A")[TIGHTNESS]
+    assert cell.text == "nothing to exploit" and np.isnan(cell.estimate)
+    assert table.header[-5:] == (BOUND, TRAINED, TRUTH, TIGHTNESS, NASH)
+    bare = render_round_robin(record(found.wins), "T", LEVEL)
+    assert bare.header[-1] == NASH and TRUTH not in bare.header and BOUND not in bare.header
+    assert not any("pool" in note for note in bare.notes)
+
+
+# --- the mixture and the cycle
+
+
+def cyclic(items=200, seed=0, edge=0.15):
+    """Rock, paper, scissors and a reference that all beat, around which prompts vary."""
+    cycle = np.array([[0, 1, -1, 2], [-1, 0, 1, 2], [1, -1, 0, 2], [-2, -2, -2, 0]])
+    noise = 0.1 * np.random.default_rng(seed).standard_normal((3, 4, 4, items))
+    return 0.5 + edge * cycle[..., None] + (noise - np.swapaxes(noise, 1, 2)) / 2
+
+
+def test_the_mixture_is_the_equilibrium_of_the_rows():
+    shares = nash_shares(record(cyclic()))
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
+    mean = record(cyclic()).wins[:, :3, :3].mean(axis=(0, -1))
+    assert (mean @ shares).max() <= 0.5 + 1e-9
+    strong = record(meetings(np.random.default_rng(0), strength=np.array([0.3, 0, 0, 0.4])))
+    np.testing.assert_allclose(nash_shares(strong), [1, 0, 0], atol=1e-9)
+    np.testing.assert_array_equal(nash_shares(record(cyclic()[:, [0, 3]][:, :, [0, 3]])), [1])
+    table = render_round_robin(strong, "T", LEVEL)
+    assert [row.cells[-1].text for row in table.rows] == ["100%", "0%", "0%", "-"]
+
+
+def test_transitivity_is_tested_on_the_mean_over_seeds():
+    wins = cyclic()
+    (note,) = (x for x in render_round_robin(record(wins), "T", LEVEL).notes if "curl test" in x)
+    expected = curl_test(np.moveaxis(wins.mean(axis=0), -1, 0))
+    assert expected.degrees_of_freedom == (3, 197) and expected.p_value < 1e-6
+    assert f"F(3, 197) = {expected.statistic:.3g}, p < 0.001" in note
+    assert "clustered by prompt, checkpoint level" in note
+
+
+def test_transitivity_says_where_it_is_not_tested():
+    def said(found):
+        notes = render_round_robin(found, "T", LEVEL).notes
+        return next(note for note in notes if note.startswith("Transitivity"))
+
+    assert "three rows" in said(record(cyclic()[:, :2, :2]))
+    certain = cyclic()
+    certain[:, 0, 1], certain[:, 1, 0] = 1.0, 0.0
+    assert "not tested: Items 0 and 1 have a win rate of 1" in said(record(certain))
+    assert "too few clusters" in said(record(cyclic()[..., :3]))
+
+
+# --- forms
+
+
+def test_rows_that_are_left_out_are_named():
+    found = replace(full(), left_out={"D": "missing: seeds 1, 2", "E": "failed: seed 0: it broke"})
+    table = render_round_robin(found, "T", LEVEL)
+    assert [row.label for row in table.rows] == ["A", "B", "C", "the reference", "D", "E"]
+    assert {cell.text for cell in table.rows[-2].cells} == {"missing"}
+    assert {cell.text for cell in table.rows[-1].cells} == {"failed"}
+    assert all(len(row.cells) == len(table.header) - 1 for row in table.rows)
+
+
+def test_the_notes_say_budget_pool_and_choices():
+    text = "\n".join(render_round_robin(full(), "T", LEVEL).notes)
+    assert "30 steps of 64 prompts with 4 responses, each against 2, rate 0.003" in text
+    assert "and the responses trained against every row" in text
+    assert "Chosen against A: B 4 of 6, A 2 of 6." in text
+    assert "simultaneous at 95% over the 6 pairs" in text
+    plain = replace(full(), trained=None, trained_settings=None)
+    text = "\n".join(render_round_robin(plain, "T", LEVEL).notes)
+    assert "picked against the row." in text and "policy gradient" not in text
+
+
+def test_every_form_writes_a_hostile_label():
+    label = "a|b & $x$ **bold** \\ _c_ \n#1"
+    found = replace(full(), labels=(label, "B", "C"), chosen={})
+    table = render_round_robin(found, "T", LEVEL)
+    lines = [x for x in to_markdown(table).splitlines() if x.startswith("|")]
+    assert len(lines) == 2 + 4
+    pipes = [line.replace("\\|", "").count("|") for line in lines]
+    assert set(pipes) == {len(table.header) + 1}
+    assert r"a$|$b \& \$x\$" in to_latex(table)
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert len(rows) == 4 * (len(table.header) - 1)
+    assert rows[0]["row"] == label
+
+
+# --- the table file
+
+
+def node(**changes):
+    bare = {"title": "T", "caption": "", "columns": [], "primary": None, "figures": []}
+    return {**bare, "level": 0.95, **changes}
+
+
+def test_a_table_asks_for_a_round_robin_and_for_answers():
+    bare = table_specification(node())
+    assert bare.round_robin is None and bare.samples == 0
+    trained = dict(vars(SETTINGS))
+    asked = table_specification(
+        node(round_robin={"exploitability": "pool", "trained": trained}, samples=3)
+    )
+    assert asked.round_robin.trained == SETTINGS and asked.samples == 3
+    none = table_specification(node(round_robin={"exploitability": None, "trained": None}))
+    assert none.round_robin.exploitability is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"samples": -1}, "table.samples is -1"),
+        ({"samples": "3"}, "table.samples is '3'"),
+        ({"round_robin": "pool"}, "table.round_robin is 'pool': give a mapping"),
+        ({"round_robin": {"trained": None}}, "table.round_robin lacks the key 'exploitability'"),
+        ({"round_robin": {"exploitability": "best", "trained": None}}, "exploitability is 'best'"),
+        ({"round_robin": {"exploitabilty": "pool"}}, "did you mean 'exploitability'"),
+        (
+            {"round_robin": {"exploitability": "pool", "trained": {"iterations": 3}}},
+            "table.round_robin.trained lacks the key 'groups_per_iteration'",
+        ),
+        (
+            {"round_robin": {"exploitability": None, "trained": dict(vars(SETTINGS))}},
+            "has no pool to join",
+        ),
+        (
+            {
+                "round_robin": {
+                    "exploitability": "pool",
+                    "trained": {**vars(SETTINGS), "responses": 1},
+                }
+            },
+            "trained.responses = 1 must be at least 2",
+        ),
+    ],
+)
+def test_a_node_without_meaning_is_refused(changes, said):
+    with pytest.raises(ImpossibleSettingError) as caught:
+        table_specification(node(**changes))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
