@@ -234,7 +234,7 @@ def test_the_expected_point_gradient_is_that_of_the_formula() -> None:
 
 
 def test_drawn_policy_gradients_average_to_the_exact_one(tmp_path) -> None:
-    """P1 and P4: what the collector draws is what the gradient is taken of; by 4 standard errors."""
+    """P1 and P4: what the collector draws is what the gradient is of, by 4 standard errors."""
     method = algorithm("self_play", labels="bernoulli")
     matrix = np.clip(np.random.default_rng(0).uniform(0.1, 0.9, (15, 15)), 0, 1)
     oracle = EnumeratedOracle(complete_preferences(matrix[None])[0])
