@@ -101,11 +101,15 @@ def game_of(matrix: np.ndarray, reference: np.ndarray, scores: np.ndarray | None
 
 
 def run_of(algorithm, oracle, folder: Path, seed: int = 0, wrappers=(), budget=None, **changes):
-    """A run at the reference policy; changes are of the training settings, or of `language`."""
+    """A run at the reference policy, or at a given `policy`.
+
+    Changes are of the training settings, or of `language`.
+    """
     language = replace(LANGUAGE, **changes.pop("language", {}))
+    given = changes.pop("policy", None)
     settings = replace(TRAINING, **changes)
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = policy(reduction=language.log_prob, microbatch=language.microbatch)
+    chosen = given or policy(reduction=language.log_prob, microbatch=language.microbatch)
     training = language_run(
         algorithm, chosen, oracle, wrappers, settings, language, budget, streams(seed), folder
     )

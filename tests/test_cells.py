@@ -123,7 +123,7 @@ def user_cells(tmp_path: Path, *overrides: str):
 
 
 def declared(cells) -> list[DeclaredCell]:
-    return [DeclaredCell(cell.row, cell.seed, cell.key, cell.config) for cell in cells]
+    return [DeclaredCell(x.row, x.seed, x.world, x.key, x.config) for x in cells]
 
 
 def test_rows_show_what_is_missing_and_what_distinguishes_them(

@@ -12,12 +12,18 @@ from nlhf_repro.cells import experiment_cells, row_overrides, single_cell
 from nlhf_repro.config import compose_config, conf_directory, resolved_config, search_path_override
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.validation import check
-from nlhf_repro.verbs.check import subject_of
+from nlhf_repro.verbs.check import at_scale_of, subject_of
 from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
-GROUPS = ("algorithm", "model", "oracle", "oracle_wrapper", "benchmark", "tracker", "table")
+GROUPS = (
+    *("algorithm", "model", "oracle", "oracle_wrapper", "prompts", "language"),
+    *("benchmark", "tracker", "table"),
+)
+PARTS = GROUPS[:5] + GROUPS[6:7]
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+MINI = ["experiment=mini/default"]
+SHARED = ("algorithm", "tracker")
 EXPERIMENTS = sorted(
     path.relative_to(CONF / "experiment").with_suffix("").as_posix()
     for path in (CONF / "experiment").rglob("*.yaml")
@@ -34,17 +40,40 @@ def refusal(*overrides: str) -> str:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str) -> None:
-    if group in GROUPS[2:4] and subject_of(f"{group}={choice}", [], []).reads_text:
-        subject_of(f"{group}={choice}", [], []).build()  # it needs prompts, not a game
-        return
+    """Choices of language tasks on the mini world, all others on games."""
     several = group in ("oracle_wrapper", "benchmark")
     override = f"{group}=[{choice}]" if several else f"{group}={choice}"
     needs = ["algorithm=inpo"] if group != "algorithm" else []
-    check_parts(single_cell([override, *needs]).config)
+    check_parts(single_cell([*scale_of(group, choice), override, *needs]).config)
+
+
+def scale_of(group: str, choice: str) -> list[str]:
+    if group == "language":
+        return MINI
+    return at_scale_of(subject_of(f"{group}={choice}", [], [])) if group in PARTS else []
+
+
+@pytest.mark.parametrize(
+    "override", [f"{group}={choice}" for group, choice in CHOICES if group in SHARED]
+)
+def test_what_serves_both_scales_composes_on_the_mini_world(override: str) -> None:
+    check_parts(single_cell([*MINI, override]).config)
+
+
+def test_a_language_part_is_checked_against_the_schema() -> None:
+    subject = subject_of("prompts=posts", ["prompts.training=8"], [])
+    assert subject.arguments["training"] == 8
+    with pytest.raises(ImpossibleSettingError, match=r"training.iterations = 2.5 does not fit"):
+        subject_of("prompts=posts", ["training.iterations=2.5"], [])
+    with pytest.raises(ImpossibleSettingError, match=r"prompts.training = \"many\" does not fit"):
+        subject_of("prompts=posts", ["prompts.training=many"], []).build()
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_row_of_every_experiment_is_sound(experiment: str) -> None:
+    if experiment.endswith("/default"):  # the composition of a scale, without rows
+        check_parts(single_cell([f"experiment={experiment}"]).config)
+        return
     cells = experiment_cells([f"experiment={experiment}"])
     for cell in cells:
         check_parts(cell.config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import mini_world
 import pytest
 from conftest import CONF
 
@@ -14,11 +15,19 @@ from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import draw_figures, render_table, table_specification, to_markdown
 from nlhf_repro.verbs.run import check_parts
 
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment" / "tabular").glob("*.yaml"))
+SCALES = ("tabular", "mini")
+EXPERIMENTS = sorted(
+    f"{scale}/{path.stem}"
+    for scale in SCALES
+    for path in (CONF / "experiment" / scale).glob("*.yaml")
+    if path.stem != "default"  # the composition of a scale: one cell, without rows
+)
 
 
 def tiny(config, folder: Path):
-    """The cell with a few updates and games."""
+    """The cell with a few updates and games, or prompts."""
+    if config["language"] is not None:
+        return {**mini_world.tiny(config), "output_dir": str(folder)}
     small = copy.deepcopy(config)
     small["training"]["iterations"] = min(4, small["training"]["iterations"])
     small["training"]["record_points"] = 4
@@ -33,7 +42,7 @@ def tiny(config, folder: Path):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_cell_of_an_experiment_is_sound_and_distinct(name):
-    cells = experiment_cells([f"experiment=tabular/{name}"])
+    cells = experiment_cells([f"experiment={name}"])
     for cell in cells:
         check_parts(cell.config)
     assert len({cell.key for cell in cells}) == len(cells), "two rows are the same computation"
@@ -42,12 +51,12 @@ def test_every_cell_of_an_experiment_is_sound_and_distinct(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_to_its_table_and_figures(name, tmp_path):
-    cells = experiment_cells([f"experiment=tabular/{name}"])
+    cells = experiment_cells([f"experiment={name}"])
     declared = []
     for cell in cells:
         config = tiny(cell.config, tmp_path)
         key = run_cell(config, []).key
-        declared.append(DeclaredCell(cell.row, cell.seed, key, config))
+        declared.append(DeclaredCell(cell.row, cell.seed, cell.world, key, config))
     rows = row_records(declared, tmp_path)
     specification = table_specification(cells[0].config["table"])
     table = render_table(rows, specification)

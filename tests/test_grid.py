@@ -97,7 +97,7 @@ def test_every_row_is_run_at_every_point(folder: Path) -> None:
     assert [cell.config["world"] for cell in cells] == [0, 3, 0, 3]
     for cell in cells:
         run_cell(cell.config, cell.overrides)
-    declared = [DeclaredCell(x.row or "", x.seed, x.key, x.config) for x in cells]
+    declared = [DeclaredCell(x.row or "", x.seed, x.world, x.key, x.config) for x in cells]
     rows = row_records(declared, folder / "outputs")
     assert [(row.base, row.grid_point) for row in rows] == [
         ("INPO", -0.1),

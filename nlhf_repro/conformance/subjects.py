@@ -43,7 +43,7 @@ class Subject:
     @property
     def reads_text(self) -> bool:
         """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
-        methods = ("prompts", "oracle", "learn", "score_samples")
+        methods = ("prompts", "oracle", "learn", "score_samples", "base")
         return any(hasattr(self.kind, method) for method in methods)
 
     @property

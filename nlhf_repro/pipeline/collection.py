@@ -118,6 +118,7 @@ class SamplingCollector:
 
     def __post_init__(self) -> None:
         self.streams = {name: self.generators(name) for name in STREAMS}
+        self.drawn = torch.empty((0, 0, 0), dtype=torch.int64)  # [problems, groups, K], the latest
 
     def prompts(self, data: PreferenceData) -> torch.Tensor:
         """The prompts of the items of the data."""
@@ -139,6 +140,7 @@ class SamplingCollector:
         responses = self._sample(
             phase.candidate, slots, prompts, phase.responses, self.streams["responses"]
         )
+        self.drawn = responses
         ask = self._ask(phase, prompts)
         if phase.labels == "score":
             scores = self.oracle.score(prompts[..., None], responses)

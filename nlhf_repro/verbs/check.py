@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import OmegaConf
-
 from nlhf_repro.config import (
     add_user_modules,
     compose_config,
@@ -100,21 +98,22 @@ def subject_of(target: str, overrides: Sequence[str], searched: Sequence[str]) -
     chosen: Group = group
     several = chosen in ("benchmark", "oracle_wrapper")
     choice = f"{chosen}=[{name}]" if several else f"{chosen}={name}"
-    node = _composed(chosen, [*searched, choice, *overrides])
-    if several and name not in node:
+    chosen_node = compose_config([*searched, choice])[chosen]
+    if several and name not in chosen_node:
         raise ImpossibleSettingError(
             f"{chosen}/{name}.yaml does not say where it belongs: let its first line be "
             f"'# @package {chosen}.{name}'."
         )
+    target_of = chosen_node[name] if several else chosen_node
+    scale = at_scale_of(Subject(chosen, name, {"_target_": target_of._target_}))
+    composed = compose_config([*searched, *scale, choice, *overrides])
+    node = resolved_config(composed)[chosen]
     return Subject(chosen, name, node[name] if several else node)
 
 
-def _composed(group: Group, overrides: Sequence[str]) -> Any:
-    """The group's node of the composed configuration."""
-    config = compose_config(overrides)
-    if group == "prompts":  # which no run reads yet: there is no schema to check it against
-        return OmegaConf.to_container(config[group], resolve=True)
-    return resolved_config(config)[group]
+def at_scale_of(subject: Subject) -> list[str]:
+    """What a part is composed on: the mini world if it reads text, else the root, of games."""
+    return ["experiment=mini/default"] if subject.reads_text else []
 
 
 def compare(

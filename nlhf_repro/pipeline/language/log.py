@@ -11,7 +11,7 @@ import torch
 from nlhf_repro.interfaces import Collect
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import Slots
-from nlhf_repro.pipeline.comparisons import PairData, PreferenceData, responses_of
+from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
 from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.optimization import StepRecord
 
@@ -23,9 +23,10 @@ class TrainingLog:
     """Lines of training.jsonl, in the order in which things happened.
 
     kind step: loss, gradient_norm, learning_rate. kind collect: mean response length, share that
-    ended by itself, mean |margin| of the labels; where the present policy responded, over the first
-    64 responses: KL to the reference (mean log-ratio, unbiased), entropy (mean of -log pi), the
-    largest |log pi / ref|; all over response tokens only, in nats.
+    ended by itself, mean |margin| of the labels; where the present policy responded, over 64
+    responses, of as many prompts as there are: KL to the reference (mean log-ratio, unbiased),
+    entropy (mean of -log pi), the largest |log pi / ref|; all over response tokens only, in nats.
+    Means are over all that was drawn, equal responses as often as they came, selected or not.
     """
 
     def __init__(self, policy: CausalLanguageModelPolicy) -> None:
@@ -37,9 +38,19 @@ class TrainingLog:
         """Note one gradient step."""
         self.lines.append({"kind": "step", "update": self.update, **asdict(record)})
 
-    def collected(self, phase: Collect, data: PreferenceData, slots: Slots, asked: int) -> None:
-        """Note what an iteration collected; `asked` counts comparisons since the run began."""
-        responses = _responses(data)
+    def collected(
+        self,
+        phase: Collect,
+        data: PreferenceData,
+        drawn: torch.Tensor,
+        slots: Slots,
+        asked: int,
+    ) -> None:
+        """Note what an iteration collected of the responses `drawn` [1, groups, K].
+
+        `asked` counts comparisons since the run began.
+        """
+        responses = drawn[0].T.flatten()  # the first of every prompt, then the second ones
         lengths, ended = self._policy.lengths(responses), self._policy.ended(responses)
         label = data.margin if isinstance(data, PairData) else data.value - 0.5
         line: dict[str, Any] = {
@@ -70,9 +81,3 @@ class TrainingLog:
     def text(self) -> str:
         """One JSON object a line."""
         return "".join(json.dumps(line) + "\n" for line in self.lines)
-
-
-def _responses(data: PreferenceData) -> torch.Tensor:
-    """The numbers of the responses of the data, each once, in order."""
-    numbers: torch.Tensor = torch.cat(responses_of(data), dim=1).unique()  # type: ignore[no-untyped-call]
-    return numbers

@@ -205,6 +205,6 @@ def _observer(
 ) -> Callable[[Phase, PreferenceData, Mapping[str, Snapshot]], None]:
     def observe(phase: Phase, data: PreferenceData, slots: Mapping[str, Snapshot]) -> None:
         assert isinstance(phase, Collect)
-        log.collected(phase, data, slots, collector.ledger.comparisons)
+        log.collected(phase, data, collector.drawn, slots, collector.ledger.comparisons)
 
     return observe
