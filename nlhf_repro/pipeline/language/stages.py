@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
 from nlhf_repro.models.snapshots import write_parameters
-from nlhf_repro.pipeline.language.checkpoints import checkpoint
+from nlhf_repro.pipeline.language.checkpoints import checkpoint, checkpoint_path
 from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.language.samples import read_samples, write_samples
 from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
@@ -80,8 +81,10 @@ def train_language_stage(
             scratch,
         )
         trajectory = training.train(settings, language.resume_every)
-    for path in sorted(scratch.glob("checkpoint-*.safetensors")):
-        path.rename(folder / path.name)
+    # Not moved: a kill before the stage is whole would leave a state without its checkpoints.
+    for update in trajectory.updates:
+        path = checkpoint_path(scratch, int(update))
+        shutil.copyfile(path, folder / path.name)
     save_trajectory(folder, trajectory)
     (folder / "training.jsonl").write_text(training.log.text())
     _write_measured(folder, start, memory)
