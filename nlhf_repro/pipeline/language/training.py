@@ -94,7 +94,8 @@ def language_run(
     Checkpoints and the state of an unfinished run go to `folder`.
     """
     log = TrainingLog(policy)
-    recipe = _recipe(algorithm, settings, language, comparisons_budget)
+    learned = any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers)
+    recipe = _recipe(algorithm, settings, language, None if learned else comparisons_budget)
     trainer = Trainer(
         policy,
         settings.optimizer,
@@ -112,7 +113,7 @@ def language_run(
         comparisons_budget,
         generators,
         ledger,
-        learned=any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers),
+        learned=learned,
     )
     run = SampledRun(
         WithProxies(algorithm, language.uniform_temperature),
