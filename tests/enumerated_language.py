@@ -59,6 +59,18 @@ def random_matrix(seed: int, spread: float = 0.48) -> np.ndarray:
     return complete_preferences(lower[None])[0]
 
 
+def wide_matrix(seed: int, quality: float = 1.5, cycle: float = 3.0) -> np.ndarray:
+    """Preferences of scores and of a cycle, wide enough that an equilibrium is far from anything.
+
+    Log-odds are quality * (score difference) + cycle * sin(angle difference).
+    """
+    stream = np.random.default_rng(seed)
+    scores = quality * stream.standard_normal(len(TEXTS))
+    angles = stream.uniform(0, 2 * np.pi, len(TEXTS))
+    odds = scores[:, None] - scores + cycle * np.sin(angles[:, None] - angles)
+    return 1 / (1 + np.exp(-odds))
+
+
 class EnumeratedOracle:
     """Reads a preference matrix over the texts, and scores where it is Bradley-Terry."""
 

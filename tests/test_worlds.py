@@ -48,6 +48,9 @@ columns:
     iterate: last
     at: last
     across_regularization: true
+primary: {column: win rate, against: Fixed, seeds: independent}
+figures: []
+level: 0.95
 """
 
 

@@ -28,8 +28,9 @@ from nlhf_repro.pipeline.language.settings import (
     check_game_parts,
     check_language_parts,
     check_language_settings,
+    check_oracle_scores,
 )
-from nlhf_repro.pipeline.language.task import language_settings
+from nlhf_repro.pipeline.language.task import LanguageTask, language_settings
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
@@ -135,6 +136,8 @@ def check_parts(config: Config) -> None:
         language = language_settings(config)
         benchmarks = list(config["benchmark"])
         check_language_settings(algorithm, settings, language, wrappers, budget, benchmarks)
+        task = LanguageTask(config, None)
+        check_oracle_scores(algorithm, wrappers, task.oracle(), task.prompts("training")[0])
     else:
         check_settings(algorithm, model, game_of(config), settings, budget)
 

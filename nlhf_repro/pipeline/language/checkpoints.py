@@ -11,6 +11,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Ledger, Snapshot, Trajectory
 from nlhf_repro.models.snapshots import DiskParameters, write_parameters
+from nlhf_repro.pipeline.files import file_digest
 from nlhf_repro.pipeline.sampled import SampledRun
 
 
@@ -22,6 +23,7 @@ class CheckpointRecorder:
         self.folder = folder
         self.updates: list[int] = []
         self.ledgers: list[Ledger] = []
+        self.digests: list[str] = []
 
     def record(self, update: int, run: SampledRun) -> None:
         """Keep the present policy.
@@ -36,7 +38,9 @@ class CheckpointRecorder:
                     f"the weights {name} are no longer finite by update {update}: lower "
                     "training.learning_rate or algorithm.step_size."
                 )
-        write_parameters(checkpoint_path(self.folder, update), parameters)
+        path = checkpoint_path(self.folder, update)
+        write_parameters(path, parameters)
+        self.digests.append(file_digest(path))
         self.updates.append(update)
         self.ledgers.append(run.count())
 
@@ -53,12 +57,24 @@ class CheckpointRecorder:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs."""
-        return {"updates": self.updates, "ledgers": [asdict(each) for each in self.ledgers]}
+        return {
+            "updates": self.updates,
+            "ledgers": [asdict(each) for each in self.ledgers],
+            "digests": self.digests,
+        }
+
+    def holds(self, state: dict[str, Any]) -> bool:
+        """Whether the folder has every checkpoint that a state names, as it was written."""
+        paths = [checkpoint_path(self.folder, update) for update in state["updates"]]
+        return all(path.is_file() for path in paths) and state["digests"] == [
+            file_digest(path) for path in paths
+        ]
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; later checkpoints in the folder are written again."""
         self.updates = list(state["updates"])
         self.ledgers = [Ledger(**each) for each in state["ledgers"]]
+        self.digests = list(state["digests"])
 
 
 @final

@@ -79,5 +79,5 @@ class TrainingLog:
         }
 
     def text(self) -> str:
-        """One JSON object a line."""
-        return "".join(json.dumps(line) + "\n" for line in self.lines)
+        """One JSON object a line, keys sorted: a state that was read again has them so."""
+        return "".join(json.dumps(line, sort_keys=True) + "\n" for line in self.lines)

@@ -73,13 +73,13 @@ def save_state(
 def load_state(
     folder: Path, run: SampledRun, recorder: CheckpointRecorder, log: TrainingLog
 ) -> bool:
-    """Put a fresh run where the folder's state is; False where there is none that is whole."""
+    """Put a fresh run where the folder's state is; False where none is whole."""
     try:
         state = json.loads((folder / STATE).read_text())
         file = folder / state["tensors"]["name"]
-        if file_digest(file) != state["tensors"]["sha256"]:
+        if file_digest(file) != state["tensors"]["sha256"] or not recorder.holds(state["recorder"]):
             return False
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     tensors = DiskParameters(file)
     collector, policy = run.collector, run.trainable

@@ -14,6 +14,8 @@ from nlhf_repro.interfaces import (
     LanguageSettings,
     LearnedOracleWrapper,
     Phase,
+    Prompt,
+    TextOracle,
     TrainingSettings,
 )
 from nlhf_repro.losses import PolicyGradient
@@ -74,6 +76,11 @@ def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> No
                 f"{name} scores answers of a language model, and a policy plays games here: take "
                 f"benchmark=[duality_gap], or {remedy}."
             )
+        if name.startswith("oracle_wrapper.") and hasattr(kind, "learn"):
+            raise ImpossibleSettingError(
+                f"{name} is fitted to answers about texts, and a policy plays games here: drop the "
+                f"wrapper, or {remedy}."
+            )
 
 
 def check_language_settings(
@@ -103,15 +110,34 @@ def check_language_settings(
     for phase in (*phases, *algorithm.phases(1)):
         _check_phase(phase, algorithm, language)
     if comparisons_budget is not None:
-        learned = sum(x.comparisons for x in wrappers if isinstance(x, LearnedOracleWrapper))
-        if learned >= comparisons_budget:
-            raise ImpossibleSettingError(
-                f"budget.comparisons = {comparisons_budget} is spent by the {learned} comparisons "
-                "that the learned oracle is fitted to: raise it, or lower oracle_wrapper's."
-            )
-        if any(isinstance(phase, Collect) and phase.labels != "score" for phase in phases):
-            check_budget(phases, settings, comparisons_budget - learned)
-            check_data_set(algorithm, settings, comparisons_budget - learned)
+        learned = [x.comparisons for x in wrappers if isinstance(x, LearnedOracleWrapper)]
+        if learned:  # nothing is asked after it is fitted
+            _check_learned_budget(sum(learned), comparisons_budget)
+        else:
+            check_budget(phases, settings, comparisons_budget)
+            check_data_set(algorithm, settings, comparisons_budget)
+
+
+def check_oracle_scores(
+    algorithm: Algorithm, wrappers: Sequence[Any], oracle: TextOracle, prompt: Prompt
+) -> None:
+    """Refuse an algorithm that asks for scores of an oracle without, by asking for one.
+
+    Raises:
+        ImpossibleSettingError: the oracle's own sentence.
+    """
+    phases = (*algorithm.phases(0), *algorithm.phases(1))
+    asks = any(isinstance(phase, Collect) and phase.labels == "score" for phase in phases)
+    if asks and not any(isinstance(x, LearnedOracleWrapper) for x in wrappers):
+        oracle.score([prompt], [""])
+
+
+def _check_learned_budget(learned: int, budget: int) -> None:
+    if learned > budget:
+        raise ImpossibleSettingError(
+            f"budget.comparisons = {budget} does not pay for the {learned} comparisons that the "
+            "learned oracle is fitted to: raise it, or lower oracle_wrapper's."
+        )
 
 
 def _check_training(algorithm: Algorithm, settings: TrainingSettings) -> None:

@@ -97,7 +97,8 @@ def language_run(
     Checkpoints and the state of an unfinished run go to `folder`.
     """
     log = TrainingLog(policy)
-    recipe = _recipe(algorithm, settings, language, comparisons_budget)
+    learned = any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers)
+    recipe = _recipe(algorithm, settings, language, None if learned else comparisons_budget)
     trainer = Trainer(
         policy,
         settings.optimizer,
@@ -115,7 +116,7 @@ def language_run(
         comparisons_budget,
         generators,
         ledger,
-        learned=any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers),
+        learned=learned,
     )
     files = SnapshotFiles(folder) if language.snapshots == "disk" else None
     run = SampledRun(
