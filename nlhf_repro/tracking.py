@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 import yaml
 
 from nlhf_repro.interfaces import ImpossibleSettingError
-from nlhf_repro.pipeline.cell import read_run
+from nlhf_repro.pipeline.cell import read_run, stage_store
 from nlhf_repro.pipeline.files import digest, write_json
+from nlhf_repro.pipeline.language.samples import first_samples
 
 if TYPE_CHECKING:
     from nlhf_repro.reporting import Table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Mode = Literal["offline", "online"]
 MARK = "tracked.json"
 PROBE_SECONDS = 4.0
+SAMPLED_PROMPTS = 32
 
 
 class Tracker(Protocol):
@@ -92,6 +94,8 @@ class WandbTracker:
         with self._once(directory / MARK, directory.parents[1], settings) as run:
             if run is not None:
                 _log_metrics(run, directory)
+                _log_training(run, directory)
+                _log_samples(run, directory, record["stages"].get("sample"))
                 run.summary.update({"measured": record["measured"], "ledger": record["ledger"]})
 
     def mirror_table(
@@ -170,6 +174,32 @@ def _log_metrics(run: Any, directory: Path) -> None:
         final_line = json.loads(line)
         run.log(final_line, step=int(final_line["update"]))
     run.summary.update({f"final/{key}": value for key, value in final_line.items()})
+
+
+def _log_training(run: Any, directory: Path) -> None:
+    """What a language run says of every gradient step and collection, over the updates."""
+    path = directory / "training.jsonl"
+    if not path.exists():
+        return
+    run.define_metric("training/update")
+    run.define_metric("training/*", step_metric="training/update")
+    for text in path.read_text().splitlines():
+        line = json.loads(text)
+        kind = line.pop("kind")
+        update = line.pop("update")
+        named = {f"training/{kind}/{key}": value for key, value in line.items()}
+        run.log({"training/update": update, **named})
+
+
+def _log_samples(run: Any, directory: Path, key: str | None) -> None:
+    """The first answers of the last recorded policy to the first prompts, as a table."""
+    if key is None:
+        return
+    import wandb
+
+    folder = stage_store(directory.parents[1]).folder("sample", key)
+    columns, rows = first_samples(folder, SAMPLED_PROMPTS)
+    run.log({"samples": wandb.Table(columns=list(columns), data=list(rows))})
 
 
 @cache

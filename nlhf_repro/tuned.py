@@ -20,8 +20,8 @@ PROBLEM = ("oracle", "oracle_wrapper", "model", "training", "budget", "algorithm
 # How many games are drawn, and what is recorded of a run, leave its problem as it is.
 NO_PROBLEM = (
     *("oracle.games", "training.record_points", "training.average_iterate"),
-    *("language.evaluation_split", "language.evaluation_samples"),
-    *("language.resume_every", "language.snapshots"),
+    *("language.evaluation_split", "language.evaluation_samples", "language.selection"),
+    *("language.resume_every", "language.snapshots", "language.sampling_batch"),
 )
 LANGUAGE_PROBLEM = ("prompts", "language")
 

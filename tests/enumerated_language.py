@@ -31,9 +31,11 @@ LANGUAGE = LanguageSettings(
     weight_decay=0.0,
     gradient_clip=None,
     microbatch=512,
+    sampling_batch=None,
     unit_scale=True,
     evaluation_split="evaluation",
     evaluation_samples=4,
+    selection=None,
     resume_every=None,
     snapshots="memory",
 )

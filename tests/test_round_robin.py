@@ -40,11 +40,28 @@ def test_a_round_robin_is_symmetric_and_half_on_the_diagonal():
     assert ((table >= 0) & (table <= 1)).all() and table.std() > 0.05
 
 
-def test_entries_are_the_means_over_all_pairs():
+def test_entries_are_the_means_over_pairs_of_other_numbers():
+    """Answers of equal number may come from one random stream, and a single pair has no other."""
     policies = [answers([[0, 5]]), answers([[7, 8, 9]]), answers([[17]])]
     table = round_robin(policies, ORACLE)[..., 0]
-    np.testing.assert_allclose(table[0, 1], MATRIX[np.ix_([0, 5], [7, 8, 9])].mean(), rtol=1e-14)
-    np.testing.assert_allclose(table[2, 0], MATRIX[17, [0, 5]].mean(), rtol=1e-14)
+    asked = [(0, 8), (0, 9), (5, 7), (5, 9)]
+    expected = np.mean([MATRIX[one, other] for one, other in asked])
+    np.testing.assert_allclose(table[0, 1], expected, rtol=1e-14)
+    np.testing.assert_allclose(table[2, 0], MATRIX[17, 5], rtol=1e-14)
+    alone = round_robin([answers([[3]]), answers([[8]])], ORACLE)
+    np.testing.assert_allclose(alone[0, 1, 0], MATRIX[3, 8], rtol=1e-14)
+
+
+def test_answers_from_one_stream_do_not_make_policies_look_alike():
+    """Two policies that draw from equal uniforms, and an exact value away from 1/2."""
+    law, tilted = UNIFORM, 0.5 * UNIFORM + 0.5 * np.eye(ACTIONS)[5]
+    uniforms = np.random.default_rng(0).random((4000, 2))
+    pick = [
+        np.searchsorted(np.cumsum(each), uniforms).clip(max=ACTIONS - 1) for each in (law, tilted)
+    ]
+    values = round_robin([answers(each) for each in pick], ORACLE)[1, 0]
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    assert abs(values.mean() - tilted @ MATRIX @ law) < 4 * error
 
 
 def test_the_round_robin_is_unbiased_and_shows_the_cycle():

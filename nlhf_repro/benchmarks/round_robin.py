@@ -47,7 +47,9 @@ BEST_OF_REFERENCE, TARGETED_REFERENCE = -2, -1
 def round_robin(samples: Sequence[PolicySamples], oracle: TextOracle) -> Array:
     """P(row policy over column policy), [policies, policies, prompts], order-averaged, in [0, 1].
 
-    The mean over all pairs of an answer of one and an answer of the other. P + P^T = 1 exactly. A
+    The mean over pairs of an answer of one and an answer of the other, without pairs of answers of
+    the same number where there are others: rows draw from the same streams, so that those two are
+    not independent and alike policies would look more alike. P + P^T = 1 exactly. A
     policy against itself is 1/2 by symmetry and not asked: among its own S answers, 1/S of the
     pairs would set an answer against itself and hide the spread of the others.
 
@@ -61,9 +63,18 @@ def round_robin(samples: Sequence[PolicySamples], oracle: TextOracle) -> Array:
     for row, first in enumerate(samples):
         for column, second in enumerate(samples[:row]):
             won = preference_table(oracle, prompts, first.responses, second.responses)
-            table[row, column] = won.mean(axis=(1, 2))
+            table[row, column] = _independent_mean(won)
             table[column, row] = 1 - table[row, column]
     return table
+
+
+def _independent_mean(won: Array) -> Array:
+    """The mean of [prompts, first's answers, second's answers] over answers of other numbers."""
+    _, first, second = won.shape
+    independent = ~np.eye(first, second, dtype=bool)
+    if not independent.any():
+        return np.asarray(won.mean(axis=(1, 2)))
+    return np.asarray(won[:, independent].mean(axis=1))
 
 
 def pool_exploitability(

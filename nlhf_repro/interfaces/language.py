@@ -32,11 +32,14 @@ class LanguageSettings:
     uniform_temperature: of the present policy, which stands for the uniform responses that some
     algorithms compare and that cannot be drawn from all texts (2 in the language models of EGPO,
     arXiv:2503.08942, beside a top-k of 10); null: such algorithms are refused.
-    microbatch: responses that go through the model at once; memory, not results.
+    microbatch: responses that go through the model at once, sampling_batch: that are drawn at once
+    (null: all of them); memory, not results.
     unit_scale: squared losses divided by their scale squared (eta^2 for INPO, tau^2 for IPO).
     schedule: of the learning rate, `cosine` within every fit, `cosine_over_run` over all updates.
     evaluation_split: whose prompts are scored; searches use `tuning`.
     evaluation_samples: responses to every scored prompt.
+    selection: the benchmark that chooses, on the `selection` prompts, the best policy recorded so
+    far; every benchmark then scores the iterate `selected` beside `last`. null: no such iterate.
     resume_every: updates after which a killed training goes on; null: from its beginning.
     snapshots: where the policies of earlier updates are kept.
     """
@@ -53,8 +56,10 @@ class LanguageSettings:
     weight_decay: float
     gradient_clip: float | None
     microbatch: int
+    sampling_batch: int | None
     unit_scale: bool
     evaluation_split: Split
     evaluation_samples: int
+    selection: str | None
     resume_every: int | None
     snapshots: Literal["memory", "disk"]

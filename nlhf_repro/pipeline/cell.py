@@ -25,6 +25,7 @@ from nlhf_repro.pipeline.keys import (
     evaluation_key,
     is_deterministic,
     is_language,
+    language_keys,
     seed_factors,
     train_key,
 )
@@ -169,6 +170,7 @@ def _opening(config: Config, key: str) -> dict[str, Any]:
         "stages": {
             "train": train_key(config),
             "evaluate": {name: evaluation_key(config, name) for name in config["benchmark"]},
+            **(language_keys(config) if is_language(config) else {}),
         },
         "experiment": config["name"],
         "row": config["row"],

@@ -14,7 +14,7 @@ from platform import machine
 from typing import Any
 
 from nlhf_repro.pipeline.files import digest
-from nlhf_repro.pipeline.parts import target_module, targets
+from nlhf_repro.pipeline.parts import build, target_module, targets
 from nlhf_repro.pipeline.sources import source_hashes
 
 Config = Mapping[str, Any]
@@ -23,7 +23,7 @@ STAGES_MODULE = "nlhf_repro.pipeline.stages"
 LANGUAGE_MODULE = "nlhf_repro.pipeline.language.stages"
 TRAINING_NODES = ("algorithm", "model", "oracle", "oracle_wrapper", "training", "budget")
 # Keys of the language node that no trained weight depends on.
-EVALUATION = ("evaluation_split", "evaluation_samples")
+EVALUATION = ("evaluation_split", "evaluation_samples", "selection")
 PLACES = ("resume_every", "snapshots")
 LIBRARIES = ("numpy", "scipy")
 LANGUAGE_LIBRARIES = (*LIBRARIES, "torch", "transformers", "tokenizers")
@@ -44,8 +44,15 @@ def training_settings(config: Config) -> dict[str, Any]:
     settings = {node: config[node] for node in TRAINING_NODES}
     if is_language(config):
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
-        settings |= {"prompts": config["prompts"], "language": language}
+        settings |= {"prompts": prompts_settings(config), "language": language}
     return settings
+
+
+def prompts_settings(config: Config) -> dict[str, Any]:
+    """The node of the prompts, with the hash of the file that they come from where they do."""
+    node = dict(config["prompts"])
+    fingerprint = getattr(build(node), "fingerprint", None)
+    return node if fingerprint is None else {**node, "file": fingerprint()}
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -84,33 +91,62 @@ def fine_tune_key(config: Config) -> str | None:
     return digest({"stage": "fine_tune", **_base(config)})
 
 
-def sample_key(config: Config) -> str:
-    """The key of the recorded policies' answers to the scored prompts."""
-    return answers_key(config, train_key(config))
+def sample_key(config: Config, split: str | None = None) -> str:
+    """The key of the recorded policies' answers to a split, that of the scored prompts if None."""
+    return answers_key(config, train_key(config), split)
 
 
-def answers_key(config: Config, policy_key: str) -> str:
+def answers_key(config: Config, policy_key: str, split: str | None = None) -> str:
     """The key of the answers of the policies that the stage of this key recorded."""
-    return digest({"stage": "sample", "train": policy_key, **_answers(config)})
+    return digest({"stage": "sample", "train": policy_key, **_answers(config, split)})
 
 
-def reference_sample_key(config: Config) -> str:
-    """The key of the reference policy's answers, the same for all that start from it."""
-    return digest({"stage": "sample_reference", **_base(config), **_answers(config)})
+def reference_sample_key(config: Config, split: str | None = None) -> str:
+    """The key of the reference's answers as an opponent, the same for all that start from it."""
+    return digest({"stage": "sample_reference", **_base(config), **_answers(config, split)})
+
+
+def start_sample_key(config: Config, split: str | None = None) -> str:
+    """The key of the reference's answers as the policy that training starts from."""
+    return digest({"stage": "sample_start", **_base(config), **_answers(config, split)})
+
+
+def _selection(config: Config) -> str:
+    """What the choice among recorded policies depends on."""
+    node = config["benchmark"][config["language"]["selection"]]
+    return digest([sample_key(config, "selection"), node])
+
+
+def language_keys(config: Config) -> dict[str, str | None]:
+    """The keys of the stages that a language cell has besides training and evaluation."""
+    return {
+        "fine_tune": fine_tune_key(config),
+        "sample": sample_key(config),
+        "reference_sample": reference_sample_key(config),
+    }
 
 
 def _base(config: Config) -> dict[str, Any]:
     """What the reference policy depends on."""
-    settings = {node: config[node] for node in ("model", "prompts")}
+    settings = {"model": config["model"], "prompts": prompts_settings(config)}
     tuning = config["language"]["fine_tuning"]
     environment = _environment(config, settings, torch=True)
     return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}
 
 
-def _answers(config: Config) -> dict[str, Any]:
+def _answers(config: Config, split: str | None) -> dict[str, Any]:
     """What answers depend on beside the policy."""
-    names = (*EVALUATION, "max_new_tokens", "top_p", "top_k", "backend", "microbatch")
-    return {"answers": {name: config["language"][name] for name in names}}
+    names = (
+        "evaluation_samples",
+        "max_new_tokens",
+        "top_p",
+        "top_k",
+        "backend",
+        "microbatch",
+        "sampling_batch",
+    )
+    chosen = split or config["language"]["evaluation_split"]
+    return {"split": chosen, "answers": {name: config["language"][name] for name in names}}
 
 
 def evaluation_key(config: Config, benchmark: str) -> str:
@@ -119,6 +155,8 @@ def evaluation_key(config: Config, benchmark: str) -> str:
     scored = {"train": train_key(config)}
     if is_language(config):
         scored = {"sample": sample_key(config), "reference": reference_sample_key(config)}
+        if config["language"]["selection"]:
+            scored["selection"] = _selection(config)
     return digest(
         {
             "stage": "evaluate",

@@ -67,6 +67,8 @@ def recorded_updates(iterations: int, points: int) -> list[int]:
     """
     if points >= iterations:
         return list(range(iterations + 1))
+    if points == 1:
+        return [0, iterations]
     grid = np.unique(np.rint(np.geomspace(1, iterations, points)).astype(int))
     return sorted({0, iterations, *(int(update) for update in grid)})
 

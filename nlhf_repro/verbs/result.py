@@ -13,7 +13,7 @@ from nlhf_repro.cells import Cell
 from nlhf_repro.config import override_key
 from nlhf_repro.interfaces import Array
 from nlhf_repro.pipeline.cell import CellResult, read_run, stage_store
-from nlhf_repro.pipeline.keys import is_deterministic
+from nlhf_repro.pipeline.keys import is_deterministic, is_language
 from nlhf_repro.pipeline.metrics import read_floor, read_scores
 from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
 
@@ -42,14 +42,16 @@ def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
         for iterate, values in read_scores(folder).items():
             final = values[-1:]
             alone = is_deterministic(cell.config) or run["ledger"]["problems"] == final.shape[1]
-            text = summary(final, read_floor(folder), alone)
+            items = "prompts" if is_language(cell.config) else "games"
+            text = summary(final, read_floor(folder), alone, items)
             yield f"  {name}, {iterate} iterate: {text}"
 
 
-def summary(values: Array, floor: float, nested: bool) -> str:
-    """Geometric mean (arithmetic where there is no floor) of values [1, games] and its interval.
+def summary(values: Array, floor: float, nested: bool, items: str = "games") -> str:
+    """Geometric mean (arithmetic where there is no floor) of values [1, items] and its interval.
 
-    `nested` where every game is a training run of its own, or training draws nothing at random.
+    `items` is their plural noun; `nested` where every game is a training run of its own, or
+    training draws nothing at random.
     """
     try:
         kind = "geometric mean" if floor > 0 else "mean"
@@ -61,16 +63,16 @@ def summary(values: Array, floor: float, nested: bool) -> str:
     except GapsRefusedError as error:
         at_floor = int((values <= floor).sum())
         if at_floor:
-            games = f"{at_floor} of {values.size} games"
-            return f"maximum {values.max():.3g}; at the numerical floor {floor:g} in {games}"
+            some = f"{at_floor} of {values.size} {items}"
+            return f"maximum {values.max():.3g}; at the numerical floor {floor:g} in {some}"
         return f"maximum {values.max():.3g} ({error})"
     level = "" if nested else "; one training run: no training variance"
-    games = values.shape[1]
-    if games == 1:
-        return f"{result.estimate:.4g} (one game: no interval)"
+    count = values.shape[1]
+    if count == 1:
+        return f"{result.estimate:.4g} (one {items.removesuffix('s')}: no interval)"
     return (
         f"{kind} {result.estimate:.4g}, 95% interval [{result.lower:.4g}, {result.upper:.4g}] "
-        f"over {games} games{level}"
+        f"over {count} {items}{level}"
     )
 
 

@@ -132,7 +132,9 @@ def check_parts(config: Config) -> None:
     model = build(config["model"])
     if is_language(config):
         wrappers = [x for name, x in built.items() if name.startswith("oracle_wrapper.")]
-        check_language_settings(algorithm, settings, language_settings(config), wrappers, budget)
+        language = language_settings(config)
+        benchmarks = list(config["benchmark"])
+        check_language_settings(algorithm, settings, language, wrappers, budget, benchmarks)
     else:
         check_settings(algorithm, model, game_of(config), settings, budget)
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nlhf_repro.interfaces import Split
 from nlhf_repro.pipeline.keys import (
     benchmark_version,
     evaluation_key,
@@ -14,9 +15,12 @@ from nlhf_repro.pipeline.keys import (
     reference_sample_key,
     sample_key,
     seed_factors,
+    start_sample_key,
     train_key,
 )
 from nlhf_repro.pipeline.language.stages import (
+    Answered,
+    Trained,
     fine_tune_stage,
     sample_stage,
     score_samples_stage,
@@ -24,6 +28,7 @@ from nlhf_repro.pipeline.language.stages import (
 )
 from nlhf_repro.pipeline.stages import generators, load_trajectory
 from nlhf_repro.pipeline.store import StageStore
+from nlhf_repro.seeds import Generators
 
 Config = Mapping[str, Any]
 
@@ -40,8 +45,10 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
             config, draws, base, folder, store.scratch("train", policy_key)
         ),
     )
-    samples = policy_answers(config, store, base)
-    reference = reference_answers(config, store, base)
+    split = config["language"]["evaluation_split"]
+    samples = answered(config, store, base, split)
+    selecting = config["language"]["selection"] is not None
+    selection = answered(config, store, base, "selection") if selecting else None
     evaluations = {
         name: store.obtain(
             "evaluate",
@@ -53,7 +60,7 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
                 policy_key,
                 benchmark_version(config, name),
                 samples,
-                reference,
+                selection,
             ),
         )
         for name in config["benchmark"]
@@ -61,23 +68,43 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
     return training, evaluations
 
 
-def policy_answers(config: Config, store: StageStore, base: Path | None) -> Path:
-    """The answers of every policy that the cell's training, which is stored, recorded."""
-    training = store.folder("train", train_key(config))
-    updates = [int(update) for update in load_trajectory(training).updates]
-    return store.obtain(
-        "sample",
-        sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, (training, updates)),
+def answered(config: Config, store: StageStore, base: Path | None, split: Split) -> Answered:
+    """The answers of the recorded policies, and of the reference, to the prompts of a split."""
+    return Answered(
+        policy_answers(config, store, base, split), reference_answers(config, store, base, split)
     )
 
 
-def reference_answers(config: Config, store: StageStore, base: Path | None) -> Path:
-    """The answers of the reference policy."""
+def policy_answers(config: Config, store: StageStore, base: Path | None, split: Split) -> Path:
+    """The answers of every policy that the cell's training, which is stored, recorded.
+
+    All policies of a world draw from the same streams: what is alike answers alike, and rows are
+    compared with less noise. Training starts at the reference, whose answers of update 0 are drawn
+    once for all rows.
+    """
+    training = store.folder("train", train_key(config))
+    updates = tuple(int(update) for update in load_trajectory(training).updates)
+    draws = _draws("evaluation", config)
+    start = store.obtain(
+        "sample",
+        start_sample_key(config, split),
+        partial(sample_stage, config, draws, base, None, split),
+    )
     return store.obtain(
         "sample",
-        reference_sample_key(config),
-        partial(sample_stage, config, _evaluation_draws(config), base, None),
+        sample_key(config, split),
+        partial(sample_stage, config, draws, base, Trained(training, updates, start), split),
+    )
+
+
+def reference_answers(config: Config, store: StageStore, base: Path | None, split: Split) -> Path:
+    """The answers of the reference as an opponent, independent of every policy's answers."""
+    return store.obtain(
+        "sample",
+        reference_sample_key(config, split),
+        partial(
+            sample_stage, config, _draws("evaluation of the reference", config), base, None, split
+        ),
     )
 
 
@@ -89,6 +116,6 @@ def base_folder(config: Config, store: StageStore) -> Path | None:
     return store.obtain("fine_tune", key, partial(fine_tune_stage, config))
 
 
-def _evaluation_draws(config: Config) -> Any:
-    """The streams of evaluation: the same for every policy of a world, so that answers pair."""
-    return generators(("evaluation", int(config["world"])))
+def _draws(purpose: str, config: Config) -> Generators:
+    """The streams of one purpose in a world."""
+    return generators((purpose, int(config["world"])))

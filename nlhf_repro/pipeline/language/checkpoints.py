@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
@@ -58,6 +59,31 @@ class CheckpointRecorder:
         """Go on from a state; later checkpoints in the folder are written again."""
         self.updates = list(state["updates"])
         self.ledgers = [Ledger(**each) for each in state["ledgers"]]
+
+
+@final
+class SnapshotFiles:
+    """Fitted policies in files of their own, as many as are still needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._written: dict[Snapshot, Path] = {}
+        self._count = 0
+
+    def keep(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with its weights in a file, read when they are needed."""
+        path = self.folder / f"snapshot-{self._count}.safetensors"
+        self._count += 1
+        write_parameters(path, snapshot.parameters)
+        kept = Snapshot(DiskParameters(path), snapshot.optimizer_state)
+        self._written[kept] = path
+        return kept
+
+    def prune(self, needed: Iterable[Snapshot]) -> None:
+        """Delete the files of all other snapshots."""
+        kept = set(needed)
+        for snapshot in [each for each in self._written if each not in kept]:
+            self._written.pop(snapshot).unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, update: int) -> Path:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlhf_repro.benchmarks.round_robin import PoolExploitability, best_of_pool
-from nlhf_repro.interfaces import Array, ResponderTraining, RoundRobinSettings
-from nlhf_repro.pipeline.keys import sample_key, train_key
+from nlhf_repro.interfaces import Array, ResponderTraining, RoundRobinSettings, Split
+from nlhf_repro.pipeline.keys import sample_key, start_sample_key, train_key
 from nlhf_repro.pipeline.language.cell import base_folder, policy_answers, reference_answers
 from nlhf_repro.pipeline.language.comparison_keys import (
     pair_key,
@@ -35,8 +35,8 @@ from nlhf_repro.pipeline.language.comparison_stages import (
     reference_stage,
 )
 from nlhf_repro.pipeline.language.responder import responder_stage
-from nlhf_repro.pipeline.language.stages import sample_stage
-from nlhf_repro.pipeline.language.task import LanguageTask
+from nlhf_repro.pipeline.language.stages import Trained, sample_stage
+from nlhf_repro.pipeline.language.task import LanguageTask, language_settings
 from nlhf_repro.pipeline.stages import generators
 from nlhf_repro.pipeline.store import StageStore
 
@@ -67,10 +67,10 @@ def compute_comparison(rows: Rows, settings: RoundRobinSettings, store: StageSto
     configs = list(rows.values())
     bases = [base_folder(config, store) for config in configs]
     folders = {
-        sample_key(config): policy_answers(config, store, base)
+        sample_key(config): policy_answers(config, store, base, _split(config))
         for config, base in zip(configs, bases, strict=True)
     }
-    reference = reference_answers(configs[0], store, bases[0])
+    reference = reference_answers(configs[0], store, bases[0], _split(configs[0]))
     for config in configs:
         store.obtain(
             "compare",
@@ -164,11 +164,19 @@ def _responder_answers(
         "responder", key, partial(responder_stage, config, settings, base, policy)
     )
     draws = generators(("evaluation of a responder", int(config["world"])))
+    recorded = Trained(
+        trained, (0, settings.iterations), store.folder("sample", start_sample_key(config))
+    )
     return store.obtain(
         "sample",
         responder_sample_key(config, settings),
-        partial(sample_stage, config, draws, base, (trained, [settings.iterations])),
+        partial(sample_stage, config, draws, base, recorded, _split(config)),
     )
+
+
+def _split(config: Config) -> Split:
+    """Whose prompts are scored."""
+    return language_settings(config).evaluation_split
 
 
 def _pairs(configs: Sequence[Config], settings: RoundRobinSettings) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,17 @@ def write_samples(folder: Path, samples: Mapping[int, PolicySamples]) -> None:
             )
         )
     pq.write_table(pa.concat_tables(tables), folder / FILE, compression="zstd")
+
+
+def first_samples(folder: Path, prompts: int) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows: one answer of the last recorded policy to each of the first prompts."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / FILE)
+    updates, samples = table["update"].to_numpy(), table["sample"].to_numpy()
+    shown = table.filter((updates == updates.max()) & (samples == 0)).slice(0, prompts)
+    names = list(shown.column_names)
+    return names, [[row[name] for name in names] for row in shown.to_pylist()]
 
 
 def read_samples(folder: Path, prompts: Sequence[Prompt]) -> dict[int, PolicySamples]:

@@ -82,6 +82,7 @@ def check_language_settings(
     language: LanguageSettings,
     wrappers: Sequence[Any],
     comparisons_budget: int | None,
+    benchmarks: Sequence[str],
 ) -> None:
     """Refuse what has no meaning for a language model, or would silently be ignored.
 
@@ -90,6 +91,11 @@ def check_language_settings(
     """
     check_numbers(settings)
     _check_language_numbers(language)
+    if language.selection is not None and language.selection not in benchmarks:
+        raise ImpossibleSettingError(
+            f"language.selection = {language.selection} is none of the benchmarks: choose from "
+            f"{', '.join(benchmarks)}, or set it to null."
+        )
     _check_training(algorithm, settings)
     phases = list(algorithm.phases(0))
     check_steps(phases)
@@ -174,7 +180,7 @@ def _check_policy_gradient(name: str, language: LanguageSettings) -> None:
 
 def _check_language_numbers(language: LanguageSettings) -> None:
     least = {"max_new_tokens": 1, "microbatch": 1, "evaluation_samples": 1, "warmup_steps": 0}
-    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0}
+    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0, "sampling_batch": 1}
     for name, bound in least.items():
         value = getattr(language, name)
         if value is not None and value < bound:
@@ -200,6 +206,11 @@ def _check_language_numbers(language: LanguageSettings) -> None:
         raise ImpossibleSettingError(
             f"language.fine_tuning.steps = {tuning.steps} and batch_size = {tuning.batch_size} "
             "must be at least 1: raise them, or set language.fine_tuning=null."
+        )
+    if tuning is not None and not 0 <= tuning.warmup_steps <= tuning.steps:
+        raise ImpossibleSettingError(
+            f"language.fine_tuning.warmup_steps = {tuning.warmup_steps} does not lie within "
+            f"language.fine_tuning.steps = {tuning.steps}: lower it."
         )
     if tuning is not None and tuning.learning_rate <= 0:
         raise ImpossibleSettingError(

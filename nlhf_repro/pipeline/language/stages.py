@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import (
     Array,
     PolicySamples,
     Snapshot,
+    Split,
     TextBenchmark,
     TrainingSettings,
 )
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
 from nlhf_repro.models.snapshots import write_parameters
-from nlhf_repro.pipeline.language.checkpoints import checkpoint
+from nlhf_repro.pipeline.language.checkpoints import checkpoint, checkpoint_path
 from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.language.samples import read_samples, write_samples
 from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
@@ -31,6 +35,15 @@ from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import Generators, generator_for
 
 Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: its folder, the recorded updates, and the answers of update 0."""
+
+    folder: Path
+    updates: tuple[int, ...]
+    start: Path
 
 
 def fine_tune_stage(config: Config, folder: Path) -> None:
@@ -80,8 +93,9 @@ def train_language_stage(
             scratch,
         )
         trajectory = training.train(settings, language.resume_every)
-    for path in sorted(scratch.glob("checkpoint-*.safetensors")):
-        path.rename(folder / path.name)
+    for update in trajectory.updates:
+        # Linked, not moved: a kill before the stage is whole leaves the unfinished training whole.
+        os.link(checkpoint_path(scratch, int(update)), checkpoint_path(folder, int(update)))
     save_trajectory(folder, trajectory)
     (folder / "training.jsonl").write_text(training.log.text())
     _write_measured(folder, start, memory)
@@ -91,20 +105,22 @@ def sample_stage(
     config: Config,
     generators: Generators,
     base: Path | None,
-    trained: tuple[Path, list[int]] | None,
+    trained: Trained | None,
+    split: Split,
     folder: Path,
 ) -> None:
-    """Answer the evaluation prompts with every recorded policy, or (None) with the reference."""
+    """Answer the prompts of a split with every recorded policy, or (None) with the reference."""
     task = LanguageTask(config, base)
-    policy = task.policy(task.prompts(task.settings.evaluation_split))
+    policy = task.policy(task.prompts(split))
     reference = policy.snapshot({})
-    policies = {0: reference}
-    if trained is not None:
-        policies = {update: checkpoint(trained[0], update) for update in trained[1]}
-    samples = {
-        update: draw(policy, snapshot, reference, task, generators)
-        for update, snapshot in policies.items()
-    }
+    samples: dict[int, PolicySamples] = {}
+    if trained is None:
+        samples[0] = draw(policy, reference, reference, task, generators)
+    else:
+        samples = read_samples(trained.start, policy.prompts)
+        for update in trained.updates[1:]:
+            snapshot = checkpoint(trained.folder, update)
+            samples[update] = draw(policy, snapshot, reference, task, generators)
     write_samples(folder, samples)
 
 
@@ -115,10 +131,7 @@ def draw(
     task: LanguageTask,
     generators: Generators,
 ) -> PolicySamples:
-    """`evaluation_samples` responses to every prompt, temperature 1, with log-probabilities.
-
-    Every policy draws from the same stream: policies that are alike give answers that are alike.
-    """
+    """`evaluation_samples` responses to every prompt, temperature 1, with log-probabilities."""
     count = task.settings.evaluation_samples
     prompts = torch.arange(len(policy.prompts))[None]
     numbers = policy.sample([(snapshot, 1.0)], 1.0, prompts, count, generators("evaluation"))[0]
@@ -152,23 +165,57 @@ def score_samples_stage(
     name: str,
     policy_key: str,
     benchmark_version: str,
-    samples: Path,
-    reference: Path,
+    samples: Answered,
+    selection: Answered | None,
     folder: Path,
 ) -> None:
-    """Score every recorded policy's answers with one benchmark; write scores, benchmark.json."""
+    """Score every recorded policy's answers with one benchmark; write scores, benchmark.json.
+
+    With `selection`, answers to the selection prompts, the iterate `selected` is at every recorded
+    update the best one so far by the benchmark `language.selection` on those.
+    """
     from nlhf_repro.pipeline.stages import check_scores, write_scores
 
     task = LanguageTask(config, None)
     benchmark: TextBenchmark = build(config["benchmark"][name])
-    prompts, oracle = task.prompts(task.settings.evaluation_split), task.oracle()
-    own, others = read_samples(samples, prompts), read_samples(reference, prompts)[0]
-    values = np.stack([benchmark.score_samples(each, others, oracle) for each in own.values()])
-    updates = np.array(list(own), dtype=np.float64)
+    updates, values = _scores(task, benchmark, task.settings.evaluation_split, samples)
     check_scores(values, name, "last", updates, "prompt")
-    write_scores(folder, {"last": values}, updates, policy_key, name, benchmark_version)
+    scores = {"last": values}
+    chosen_by = task.settings.selection
+    if selection is not None and chosen_by is not None:
+        judge: TextBenchmark = build(config["benchmark"][chosen_by])
+        _, judged = _scores(task, judge, "selection", selection)
+        check_scores(judged, chosen_by, "last", updates, "selection prompt")
+        sign = -1.0 if getattr(judge, "estimates_a_gap", False) else 1.0
+        scores["selected"] = values[best_so_far(sign * judged.mean(axis=1))]
+    write_scores(folder, scores, updates, policy_key, name, benchmark_version)
     description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Where the answers of the recorded policies lie, and those of the reference."""
+
+    policies: Path
+    reference: Path
+
+
+def best_so_far(values: Array) -> NDArray[np.int64]:
+    """At every place the index of the largest value up to it, the first of equal ones."""
+    best = [int(np.argmax(values[: place + 1])) for place in range(len(values))]
+    return np.array(best, dtype=np.int64)
+
+
+def _scores(
+    task: LanguageTask, benchmark: TextBenchmark, split: Split, answered: Answered
+) -> tuple[Array, Array]:
+    """Recorded updates [points], and the benchmark's values [points, prompts]."""
+    prompts, oracle = task.prompts(split), task.oracle()
+    own = read_samples(answered.policies, prompts)
+    reference = read_samples(answered.reference, prompts)[0]
+    values = np.stack([benchmark.score_samples(x, reference, oracle) for x in own.values()])
+    return np.array(list(own), dtype=np.float64), values
 
 
 def _write_measured(folder: Path, start: float, memory: PeakMemory) -> None:

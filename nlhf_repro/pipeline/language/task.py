@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlhf_repro.interfaces import LanguageSettings, Prompt, PromptFamily, Split, TextOracle
+from nlhf_repro.pipeline.files import canonical_json
+from nlhf_repro.pipeline.keys import prompts_settings
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import seed_for
 
@@ -47,7 +51,7 @@ class LanguageTask:
 
     def prompts(self, split: Split) -> tuple[Prompt, ...]:
         """A split of the world's prompts."""
-        return self.family.prompts(split, self.config["world"])
+        return _prompts(canonical_json(prompts_settings(self.config)), split, self.config["world"])
 
     def oracle(self) -> TextOracle:
         """The true oracle of the world, before any wrapper."""
@@ -63,7 +67,11 @@ class LanguageTask:
         settings = self.settings
         model, tokenizer = base_model(self.config)
         generation = GenerationSettings(
-            settings.max_new_tokens, settings.top_p, settings.top_k, settings.backend
+            settings.max_new_tokens,
+            settings.top_p,
+            settings.top_k,
+            settings.backend,
+            settings.sampling_batch,
         )
         policy = CausalLanguageModelPolicy(
             model,
@@ -77,6 +85,13 @@ class LanguageTask:
         if self.base is not None:
             policy.load(_snapshot(DiskParameters(self.base / FINE_TUNED)))
         return policy
+
+
+@lru_cache(maxsize=16)
+def _prompts(node: str, split: Split, world: int) -> tuple[Prompt, ...]:
+    """A split of the prompts that this JSON configures; stages of one process ask for the same."""
+    family: PromptFamily = build({k: v for k, v in json.loads(node).items() if k != "file"})
+    return family.prompts(split, world)
 
 
 def base_model(config: Config) -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import SamplingCollector
 from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons, responses_of
 from nlhf_repro.pipeline.fitting import Trainer
-from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder
+from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder, SnapshotFiles
 from nlhf_repro.pipeline.language.log import TrainingLog
 from nlhf_repro.pipeline.language.prompts import NumberedOracle, PromptDeck
 from nlhf_repro.pipeline.language.responders import WithProxies
@@ -45,6 +45,7 @@ class LanguageRun:
     recorder: CheckpointRecorder
     log: TrainingLog
     scratch: Path
+    files: SnapshotFiles | None = None
 
     def train(self, settings: TrainingSettings, resume_every: int | None) -> Trajectory:
         """Update until the iterations or the budget end, recording on the way."""
@@ -57,6 +58,8 @@ class LanguageRun:
             if not run.advance():
                 break
             _keep_data(run)
+            if self.files is not None:
+                self.files.prune(run.slots.values())
             if run.updates in wanted:
                 recorder.record(run.updates, run)
             if resume_every and run.updates % resume_every == 0:
@@ -114,6 +117,7 @@ def language_run(
         ledger,
         learned=any(isinstance(wrapper, LearnedOracleWrapper) for wrapper in wrappers),
     )
+    files = SnapshotFiles(folder) if language.snapshots == "disk" else None
     run = SampledRun(
         WithProxies(algorithm, language.uniform_temperature),
         policy,
@@ -122,9 +126,9 @@ def language_run(
         settings.learning_rate,
         actions=0,
         observe=_observer(log, collector),
-        keep=_keeper(folder, language),
+        keep=None if files is None else files.keep,
     )
-    return LanguageRun(run, CheckpointRecorder(folder), log, folder)
+    return LanguageRun(run, CheckpointRecorder(folder), log, folder, files)
 
 
 def wrapped(
@@ -204,19 +208,3 @@ def _observer(
         log.collected(phase, data, slots, collector.ledger.comparisons)
 
     return observe
-
-
-def _keeper(folder: Path, language: LanguageSettings) -> Callable[[Snapshot], Snapshot] | None:
-    """Where snapshots are kept: as they are, or in files of their own in the folder."""
-    if language.snapshots == "memory":
-        return None
-    from nlhf_repro.models.snapshots import DiskParameters, write_parameters
-
-    counter = iter(range(10**9))
-
-    def keep(snapshot: Snapshot) -> Snapshot:
-        path = folder / f"snapshot-{next(counter)}.safetensors"
-        write_parameters(path, snapshot.parameters)
-        return Snapshot(DiskParameters(path), snapshot.optimizer_state)
-
-    return keep
