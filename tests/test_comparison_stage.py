@@ -10,6 +10,7 @@ import pytest
 from comparisons import BOTH, POOL, ROWS, TRAINED, at, compared, copy_of, record_of, stages
 
 from nlhf_repro.benchmarks.oracle_exploitability import OracleExploitability
+from nlhf_repro.benchmarks.oracle_win_rate import OracleWinRate
 from nlhf_repro.benchmarks.round_robin import (
     BEST_OF_REFERENCE,
     TARGETED_REFERENCE,
@@ -56,9 +57,13 @@ def test_the_matrix_is_symmetric_and_that_of_the_stored_answers(compared_rows):
     for seed in (0, 1):
         configs = list(at(cells, seed).values())
         samples = [answers_of(folder, config, sample_key(config)) for config in configs]
-        samples.append(answers_of(folder, configs[0], reference_sample_key(configs[0])))
-        direct = round_robin(samples, LanguageTask(configs[0], None).oracle())
-        np.testing.assert_allclose(record.wins[seed], direct, atol=1e-12)
+        reference = answers_of(folder, configs[0], reference_sample_key(configs[0]))
+        oracle = LanguageTask(configs[0], None).oracle()
+        direct = round_robin(samples, oracle)
+        np.testing.assert_allclose(record.wins[seed, :3, :3], direct, atol=1e-12)
+        for row, policy in enumerate(samples):  # the column of the first table's win rate
+            rate = OracleWinRate().score_samples(policy, reference, oracle)
+            np.testing.assert_allclose(record.wins[seed, row, 3], rate, atol=1e-12)
     assert record.wins.std() > 0.05
     assert not np.allclose(record.wins[0], record.wins[1])
 

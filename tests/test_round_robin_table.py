@@ -8,199 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from meetings import LEVEL, SETTINGS, cells, full, meetings, record
 
-from nlhf_repro.interfaces import ImpossibleSettingError, ResponderTraining, RoundRobinRecord
+from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.reporting import render_round_robin, to_csv, to_latex, to_markdown
-from nlhf_repro.reporting.cells import CHECKPOINT
 from nlhf_repro.reporting.round_robin import (
     BOUND,
     NASH,
     TIGHTNESS,
     TRAINED,
     TRUTH,
-    family_of,
     nash_shares,
 )
 from nlhf_repro.reporting.specification import table_specification
 from nlhf_repro.uncertainty import curl_test, estimate, halved_estimate
-
-SETTINGS = ResponderTraining(30, 64, 4, 2, 0.003)
-LEVEL = 0.95
-
-
-def meetings(rng, rows=3, seeds=3, items=60, strength=0.0, seed_sd=0.02):
-    """P(row over column) around 1/2 and the difference of strengths, [seeds, rows + 1, ...]."""
-    size = rows + 1
-    levels = np.broadcast_to(strength, size)[None, :, None]
-    values = levels + seed_sd * rng.standard_normal((seeds, size, 1))
-    values = values + 0.05 * rng.standard_normal((1, size, items))
-    noise = 0.04 * rng.standard_normal((seeds, size, size, items))
-    wins = 0.5 + values[:, :, None] - values[:, None] + (noise - np.swapaxes(noise, 1, 2)) / 2
-    return np.clip(wins, 0.001, 0.999)
-
-
-def record(wins, **fields):
-    rows = wins.shape[1] - 1
-    base = RoundRobinRecord(
-        labels=tuple("ABCDEFG"[:rows]),
-        left_out={},
-        seeds=tuple(range(len(wins))),
-        clusters="prompts",
-        wins=wins,
-        bound=None,
-        half=None,
-        trained=None,
-        truth=None,
-        chosen={},
-        trained_settings=None,
-    )
-    return replace(base, **fields)
-
-
-def full(seed=0):
-    """A record with every field."""
-    rng = np.random.default_rng(seed)
-    wins = meetings(rng, strength=np.array([0.1, 0.0, -0.05, -0.2]))
-    gains = [rng.normal(mean, 0.05, (3, 3, 60)) for mean in (0.06, 0.04, 0.1)]
-    return record(
-        wins,
-        bound=gains[0],
-        trained=gains[1],
-        truth=gains[2],
-        half=np.arange(60) % 2,
-        chosen={label: {"B": 4, "A": 2} for label in "ABC"},
-        trained_settings=SETTINGS,
-    )
-
-
-def cells(table, label):
-    row = next(row for row in table.rows if row.label == label)
-    return dict(zip(table.header[1:], row.cells, strict=True))
-
-
-# --- intervals
-
-
-def test_a_cell_is_the_engines_estimate_at_the_familys_confidence():
-    found = full()
-    family = family_of(found, LEVEL)
-    assert len(family.pairs) == 6
-    pointwise = family.adjusted.pointwise_confidence
-    assert 0.98 < pointwise < 1 - 0.05 / 7
-    cell = cells(render_round_robin(found, "T", LEVEL), "A")["over C"]
-    expected = estimate(found.wins[:, 0, 2], confidence=pointwise)
-    assert (cell.estimate, cell.lower, cell.upper) == (
-        expected.estimate,
-        expected.lower,
-        expected.upper,
-    )
-    assert (cell.seeds, cell.clusters, cell.level) == (3, 60, "algorithm")
-    mirrored = cells(render_round_robin(found, "T", LEVEL), "C")["over A"]
-    np.testing.assert_allclose(
-        (mirrored.estimate, mirrored.lower, mirrored.upper, mirrored.p_value),
-        (1 - cell.estimate, 1 - cell.upper, 1 - cell.lower, cell.p_value),
-        atol=1e-12,
-    )
-
-
-def covered(simulations, seeds, items, seed_sd, pointwise=None):
-    """How often all intervals of four entrants hold the truth at once."""
-    strength = np.array([0.08, 0.03, 0.0, -0.1])
-    truth = 0.5 + strength[:, None] - strength[None]
-    rng, hits = np.random.default_rng(7), 0
-    for _ in range(simulations):
-        found = record(meetings(rng, 3, seeds, items, strength, seed_sd))
-        pointwise = pointwise or family_of(found, LEVEL).adjusted.pointwise_confidence
-        inside = []
-        for i in range(4):
-            for j in range(i):
-                one = estimate(found.wins[:, i, j], confidence=pointwise)
-                inside.append(one.lower <= truth[i, j] <= one.upper)
-        hits += all(inside)
-    return hits / simulations
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("seeds", "items", "seed_sd", "measured"),
-    [(10, 200, 0.01, 0.96), (5, 200, 0.02, 0.91), (3, 60, 0.005, 0.95)],
-)
-def test_the_intervals_hold_all_pairs_at_once_as_often_as_is_said(seeds, items, seed_sd, measured):
-    """What the note says of few seeds; 400 simulations leave an error of .01 to .014."""
-    adjusted = covered(400, seeds, items, seed_sd)
-    assert abs(adjusted - measured) <= 0.035
-    alone = covered(400, seeds, items, seed_sd, pointwise=LEVEL)
-    assert alone < adjusted - 0.05, "unadjusted ones hold less often"
-
-
-def test_two_seeds_give_no_simultaneous_intervals_and_few_say_how_often_theirs_hold():
-    found = full()
-    two = record(found.wins[:2])
-    assert family_of(two, LEVEL).adjusted is None
-    text = "\n".join(render_round_robin(two, "T", LEVEL).notes)
-    assert "no simultaneous ones are estimable from two seeds" in text
-    cell = cells(render_round_robin(two, "T", LEVEL), "A")["over B"]
-    assert cell.lower == estimate(two.wins[:, 0, 1]).lower
-    assert family_of(replace(two, clusters="worlds"), LEVEL).adjusted is not None
-    assert "87 to 95% with 3 seeds" in "\n".join(render_round_robin(found, "T", LEVEL).notes)
-    ten = record(meetings(np.random.default_rng(0), seeds=10))
-    assert "hold the truth less" not in "\n".join(render_round_robin(ten, "T", LEVEL).notes)
-
-
-def test_p_values_are_of_one_half_and_adjusted():
-    rng = np.random.default_rng(0)
-    found = record(meetings(rng, strength=np.array([0.3, 0.0, 0.0, 0.0]), seed_sd=0.005))
-    family = family_of(found, LEVEL)
-    assert family.p_value(0, 1) < 0.001
-    assert family.p_value(1, 2) == family.p_value(2, 1) > 0.05
-    table = render_round_robin(found, "T", LEVEL)
-    assert cells(table, "A")["over B"].lower > 0.5
-    cell = cells(table, "B")["over C"]
-    assert cell.lower < 0.5 < cell.upper
-
-
-def test_worlds_are_nested_and_one_item_gives_no_interval():
-    found = replace(full(), clusters="worlds", half=None)
-    table = render_round_robin(found, "T", LEVEL)
-    family = family_of(found, LEVEL)
-    pointwise = family.adjusted.pointwise_confidence
-    expected = estimate(found.wins[:, 0, 1], confidence=pointwise, nested=True)
-    assert cells(table, "A")["over B"].lower == expected.lower
-    bound = estimate(found.bound[:, 0], nested=True)
-    assert cells(table, "A")[BOUND].lower == bound.lower
-    assert any("worlds, which share no weights" in note for note in table.notes)
-    one = replace(
-        record(found.wins[..., :1], clusters="worlds"), bound=found.bound[..., :1], half=None
-    )
-    alone = render_round_robin(one, "T", LEVEL)
-    assert family_of(one, LEVEL).adjusted is None
-    assert np.isnan(cells(alone, "A")["over B"].lower)
-    assert any("no simultaneous ones are estimable from 1 world" in x for x in alone.notes)
-
-
-def test_one_seed_is_a_checkpoint_without_p_values():
-    found = full()
-    one = record(found.wins[:1])
-    table = render_round_robin(one, "T", LEVEL)
-    cell = cells(table, "A")["over B"]
-    assert cell.text.endswith(CHECKPOINT) and np.isnan(cell.p_value)
-    assert any(note.startswith(CHECKPOINT) for note in table.notes)
-    assert not any(note.startswith("Two seeds") for note in table.notes)
-    two = render_round_robin(record(found.wins[:2]), "T", LEVEL)
-    assert any(note.startswith("Two seeds") for note in two.notes)
-
-
-def test_an_interval_stays_in_the_range_of_a_probability():
-    rng = np.random.default_rng(1)
-    wins = np.full((2, 2, 2, 8), 0.5)
-    wins[:, 0, 1] = 1 - np.abs(rng.normal(0, 0.01, (2, 8)))
-    wins[0, 0, 1, 0] = 0.7
-    wins[:, 1, 0] = 1 - wins[:, 0, 1]
-    table = render_round_robin(record(wins), "T", LEVEL)
-    cell = cells(table, "A")["over the reference"]
-    assert 0 <= cell.lower < cell.estimate < cell.upper <= 1
-    assert any("the reference over A" in note and "Beyond 5%" in note for note in table.notes)
-
 
 # --- the bound
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nlhf_repro.benchmarks.oracle_exploitability import OracleExploitability
+from nlhf_repro.benchmarks.oracle_win_rate import OracleWinRate
 from nlhf_repro.benchmarks.round_robin import reference_responders, round_robin
 from nlhf_repro.interfaces import FeatureOracle, PolicySamples, Prompt
 from nlhf_repro.pipeline.language.samples import read_samples
@@ -25,7 +26,7 @@ def last_answers(folder: Path, prompts: Sequence[Prompt]) -> PolicySamples:
 
 
 def pair_stage(config: Config, first: Path, second: Path, folder: Path) -> None:
-    """Write P(first over second), [prompts], the means over all pairs of their answers."""
+    """Write P(first over second), [prompts], the means over pairs of their answers."""
     prompts, oracle = _judged(config)
     samples = [last_answers(each, prompts) for each in (first, second)]
     np.save(folder / WON, round_robin(samples, oracle)[0, 1])
@@ -38,7 +39,7 @@ def reference_stage(config: Config, samples: Path, reference: Path, folder: Path
     """
     prompts, oracle = _judged(config)
     policy, other = (last_answers(each, prompts) for each in (samples, reference))
-    np.save(folder / WON, round_robin([policy, other], oracle)[0, 1])
+    np.save(folder / WON, OracleWinRate().score_samples(policy, other, oracle))
     np.save(folder / RESPONDERS, reference_responders([policy], other, oracle)[0])
     if isinstance(oracle, FeatureOracle):
         truth = OracleExploitability().score_samples(policy, other, oracle)
