@@ -135,8 +135,8 @@ def summary(results: Results, name: str) -> str:
 def _notes(winners: Mapping[str, Winner]) -> Iterable[str]:
     yield (
         "gap: on the worlds that chose the winner, the least of many and therefore lower than it "
-        "is elsewhere [95% interval over games, which does not correct for that]; rows are "
-        "compared on other worlds."
+        "is elsewhere [95% interval over games or worlds, which does not correct for that]; rows "
+        "are compared on other worlds."
     )
     yield "untuned: the row's own settings; second: the next best setting."
     yield "comparisons: a game, on all trials and seeds; a failed run counts with its whole budget."
