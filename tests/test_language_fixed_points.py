@@ -134,7 +134,7 @@ def test_it_ends_at_the_best_response_to_the_reference(
         (
             "rlhf",
             {"reward_steps": 200, "regularization": 0.8},
-            {"iterations": 450, "groups_per_iteration": 300, "learning_rate": 0.015},
+            {"iterations": 600, "groups_per_iteration": 300, "learning_rate": 0.015},
         ),
     ],
 )
