@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from nlhf_repro.config import compose_config, conf_directory, resolved_config, s
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.validation import check
 from nlhf_repro.verbs.check import at_scale_of, subject_of
+from nlhf_repro.verbs.listing import choices
 from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
@@ -194,3 +196,11 @@ def test_a_file_that_a_shipped_one_hides_is_refused(tmp_path: Path) -> None:
         search_path_override(str(tmp_path))
     path.rename(path.with_name("mine.yaml"))
     assert search_path_override(str(tmp_path))
+
+
+@pytest.mark.parametrize("group", [*GROUPS[:7], "experiment"])
+def test_the_first_line_of_what_is_listed_says_what_it_is_and_its_source(group: str) -> None:
+    listed = choices([CONF])[group]
+    assert listed and (group != "experiment" or {"mini/default", "mini/quickstart"} <= set(listed))
+    for name, line in listed.items():
+        assert re.search(r"^\S.* \(.+\)$", line), f"{group}/{name}: {line!r}"

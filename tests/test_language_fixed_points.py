@@ -133,8 +133,8 @@ def test_it_ends_at_the_best_response_to_the_reference(
         ),
         (
             "rlhf",
-            {"reward_steps": 400},
-            {"iterations": 250, "groups_per_iteration": 400, "learning_rate": 0.03},
+            {"reward_steps": 200, "regularization": 0.8},
+            {"iterations": 600, "groups_per_iteration": 300, "learning_rate": 0.015},
         ),
     ],
 )
@@ -143,9 +143,10 @@ def test_it_ends_at_the_optimum_of_a_bradley_terry_reward(
 ) -> None:
     """Log pi = log ref + scores / beta, where scores explain every preference."""
     changes = {"regularization": BETA, **changes}
+    beta = changes["regularization"]
     assert algorithm(name, **changes).fixed_point == "bradley_terry_optimum"
     game, found = ended(name, tmp_path, TRANSITIVE, changes, training)
-    target = np.exp(log_space.log_normalize(game.log_reference + SCORES / BETA)[0])
+    target = np.exp(log_space.log_normalize(game.log_reference + SCORES / beta)[0])
     check_distance(game, target, found)
 
 
