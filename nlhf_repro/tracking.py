@@ -84,12 +84,14 @@ class WandbTracker:
     def mirror_cell(self, directory: Path) -> None:
         """Metrics of every recorded update, the configuration and the final values of one cell."""
         record = read_run(directory)
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        world = f", world {record['world']}" if config["worlds"] else ""
         settings = {
             "id": record["key"][:16],
-            "name": f"{record['row'] or record['experiment']}, seed {record['seed']}",
+            "name": f"{record['row'] or record['experiment']}, seed {record['seed']}{world}",
             "group": record["experiment"],
             "job_type": record["row"] or "run",
-            "config": yaml.safe_load((directory / "config.yaml").read_text()),
+            "config": config,
         }
         with self._once(directory / MARK, directory.parents[1], settings) as run:
             if run is not None:

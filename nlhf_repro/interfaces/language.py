@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nlhf_repro.interfaces.text import Split
-
 
 @dataclass(frozen=True)
 class FineTuning:
@@ -36,7 +34,7 @@ class LanguageSettings:
     (null: all of them); memory, not results.
     unit_scale: squared losses divided by their scale squared (eta^2 for INPO, tau^2 for IPO).
     schedule: of the learning rate, `cosine` within every fit, `cosine_over_run` over all updates.
-    evaluation_split: whose prompts are scored; searches use `tuning`.
+    evaluation_split: whose prompts are scored; searches use `tuning`. Never those of training.
     evaluation_samples: responses to every scored prompt.
     selection: the benchmark that chooses, on the `selection` prompts, the best policy recorded so
     far; every benchmark then scores the iterate `selected` beside `last`. null: no such iterate.
@@ -58,7 +56,7 @@ class LanguageSettings:
     microbatch: int
     sampling_batch: int | None
     unit_scale: bool
-    evaluation_split: Split
+    evaluation_split: Literal["evaluation", "tuning"]
     evaluation_samples: int
     selection: str | None
     resume_every: int | None
