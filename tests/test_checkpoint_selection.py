@@ -58,5 +58,7 @@ def test_the_selected_policy_is_one_of_those_recorded(tmp_path: Path) -> None:
 
 def test_a_selection_that_is_no_benchmark_is_refused() -> None:
     config = single_cell([*TINY, "language.selection=coverage"]).config
-    with pytest.raises(ImpossibleSettingError, match=r"language\.selection = coverage is none of"):
+    with pytest.raises(
+        ImpossibleSettingError, match=r"language\.selection = coverage is no benchmark of this run"
+    ):
         check_parts(config)

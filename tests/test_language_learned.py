@@ -98,3 +98,16 @@ def test_scores_are_of_the_true_oracle_whatever_training_saw(tmp_path: Path) -> 
     )
     keys = [key for key in first if "oracle_win_rate" in key]
     assert keys and [first[key] for key in keys] == [second[key] for key in keys]
+
+
+def test_a_fit_to_exact_answers_is_counted_as_such(tmp_path: Path) -> None:
+    changes = FIT | {"oracle_wrapper__bradley_terry_fit__labels": "probability"}
+    ledger = run_record(run_tiny(tmp_path, **changes))["ledger"]
+    assert (ledger["probability_answers"], ledger["bernoulli_answers"]) == (40, 0)
+    assert ledger["comparisons"] == 40
+
+
+def test_the_prompts_of_the_fit_stay_counted(tmp_path: Path) -> None:
+    """Forty comparisons on eight prompts draw all of them; training draws no other."""
+    ledger = run_record(run_tiny(tmp_path, training__groups_per_iteration=2, **FIT))["ledger"]
+    assert ledger["unique_prompts"] == 8

@@ -94,7 +94,7 @@ def test_an_algorithm_that_a_setting_does_not_fit_is_refused(overrides, named, r
     "overrides",
     [
         ["algorithm=nash_md_pg"],
-        ["algorithm=inpo", "language.log_prob=mean", "language.top_p=0.9"],
+        ["language.log_prob=mean", "language.top_p=0.9", "benchmark=[oracle_win_rate]"],
         ["algorithm=inpo", "language.backend=generate"],
         ["algorithm=egpo"],
         ["algorithm=rebel", "algorithm.labels=score", LEARNED],
@@ -174,7 +174,7 @@ def test_a_scheduled_step_would_be_fixed_and_is_refused() -> None:
     config = single_cell(tiny_overrides()).config
     settings, language = TrainingSettings(**config["training"]), language_settings(config)
     with pytest.raises(ImpossibleSettingError, match=r"algorithm.step_size .* give it one number"):
-        check_language_settings(Scheduled(algorithm("inpo")), settings, language, (), None, ())
+        check_language_settings(Scheduled(algorithm("inpo")), settings, language, (), None)
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,10 @@ def test_policy_gradients_of_tempered_responses_are_refused(temperature, refused
     method = Tempered(algorithm("nash_md_pg"), temperature)
     _, settings, language = run_of(algorithm("nash_md_pg"), EnumeratedOracle(MATRIX), tmp_path)
     if not refused:
-        check_language_settings(method, settings, language, (), None, ())
+        check_language_settings(method, settings, language, (), None)
         return
     with pytest.raises(ImpossibleSettingError, match=r"at temperature 0.9, which are off policy"):
-        check_language_settings(method, settings, language, (), None, ())
+        check_language_settings(method, settings, language, (), None)
 
 
 def test_adapters_are_off_in_the_reference_of_a_training(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_equal_prompts_count_once(tmp_path: Path) -> None:
         family(write(tmp_path / "a.jsonl", LINES * 2), training=30).prompts("training", 0)
 
 
+def test_equal_texts_under_other_ids_count_once_and_stay_in_one_split(tmp_path: Path) -> None:
+    lines = [{"prompt": f"say {n % 10}", "id": n} for n in range(40)]
+    path = write(tmp_path / "a.jsonl", lines)
+    one = family(path, training=4, selection=2, tuning=2, evaluation=2)
+    names = ("training", "selection", "tuning", "evaluation")
+    texts = [x.messages for name in names for x in one.prompts(name, 0)]
+    assert len(set(texts)) == len(texts) == 10
+    clash = write(tmp_path / "b.jsonl", [{"prompt": "x", "id": 1}, {"prompt": "y", "id": 1}])
+    with pytest.raises(ImpossibleSettingError, match="has the id 1 of another prompt"):
+        family(clash, training=1, selection=1, tuning=1, evaluation=1).prompts("training", 0)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -184,3 +184,21 @@ def test_an_unknown_feature_is_refused_with_those_there_are():
     assert "'length'" in said and "style, quality, letters" in said
     said = sentence(ResponseFeature("length").score_samples, policy, policy, PlainOracle())
     assert "no answer has a length" in said
+
+
+def test_the_two_estimators_bracket_the_exploitability_of_a_policy_that_mixes():
+    """Split reads too low, plug-in too high; both are exact for a policy that gives one answer."""
+    law = 0.5 * np.eye(ACTIONS)[0] + 0.3 * np.eye(ACTIONS)[6] + 0.2 * np.eye(ACTIONS)[12]
+    truth = (MATRIX @ law).max() - 0.5
+    policy = drawn(11, law, 4000, 8)
+    split = OracleExploitability("split").score_samples(policy, policy, ORACLE)
+    plug_in = OracleExploitability("plug_in").score_samples(policy, policy, ORACLE)
+    error = plug_in.std(ddof=1) / np.sqrt(len(plug_in))
+    assert split.mean() < truth + 2 * split.std(ddof=1) / np.sqrt(len(split))
+    assert plug_in.mean() > truth - 2 * error
+    assert plug_in.mean() - split.mean() > 5 * error
+    pure = answers(np.full((40, 8), 3))
+    exact = np.full(40, MATRIX[:, 3].max() - 0.5)
+    for estimator in ("split", "plug_in"):
+        found = OracleExploitability(estimator).score_samples(pure, pure, ORACLE)
+        np.testing.assert_allclose(found, exact, atol=1e-14)

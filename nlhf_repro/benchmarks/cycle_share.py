@@ -21,6 +21,7 @@ class CycleShare:
     """
 
     floor: ClassVar[float] = 0.0
+    minimum_samples: ClassVar[int] = 3
 
     def score_samples(
         self, policy: PolicySamples, reference: PolicySamples, oracle: TextOracle

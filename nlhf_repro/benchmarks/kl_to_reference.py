@@ -34,6 +34,8 @@ class KLToReference:
 
     estimator: Literal["k1", "k3"]
     floor: ClassVar[float] = 0.0
+    reads_log_prob: ClassVar[bool] = True
+    may_refuse: ClassVar[bool] = True  # k3 is infinite where a ratio overflows
 
     def __post_init__(self) -> None:
         if self.estimator not in ("k1", "k3"):

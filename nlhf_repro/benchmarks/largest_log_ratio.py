@@ -22,6 +22,7 @@ class LargestLogRatio:
     """
 
     floor: ClassVar[float] = 0.0
+    reads_log_prob: ClassVar[bool] = True
 
     def score_samples(
         self, policy: PolicySamples, reference: PolicySamples, oracle: TextOracle

@@ -24,6 +24,7 @@ class OracleWinRate:
     """
 
     floor: ClassVar[float] = 0.0
+    more_is_better: ClassVar[bool] = True
 
     def score_samples(
         self, policy: PolicySamples, reference: PolicySamples, oracle: TextOracle

@@ -21,6 +21,7 @@ class PolicyEntropy:
     """
 
     floor: ClassVar[float] = 0.0
+    reads_log_prob: ClassVar[bool] = True
 
     def score_samples(
         self, policy: PolicySamples, reference: PolicySamples, oracle: TextOracle

@@ -25,6 +25,7 @@ class ResponseFeature:
 
     feature: str
     floor: ClassVar[float] = 0.0
+    needs_features: ClassVar[bool] = True
 
     def score_samples(
         self, policy: PolicySamples, reference: PolicySamples, oracle: TextOracle

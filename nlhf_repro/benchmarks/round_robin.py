@@ -48,8 +48,8 @@ def round_robin(samples: Sequence[PolicySamples], oracle: TextOracle) -> Array:
     """P(row policy over column policy), [policies, policies, prompts], order-averaged, in [0, 1].
 
     The mean over pairs of an answer of one and an answer of the other, without pairs of answers of
-    the same number where there are others: rows draw from the same streams, so that those two are
-    not independent and alike policies would look more alike. P + P^T = 1 exactly. A
+    the same number: rows draw from the same streams, so that those two are not independent and
+    alike policies would look more alike. P + P^T = 1 exactly. A
     policy against itself is 1/2 by symmetry and not asked: among its own S answers, 1/S of the
     pairs would set an answer against itself and hide the spread of the others.
 
@@ -73,7 +73,10 @@ def _independent_mean(won: Array) -> Array:
     _, first, second = won.shape
     independent = ~np.eye(first, second, dtype=bool)
     if not independent.any():
-        return np.asarray(won.mean(axis=(1, 2)))
+        raise ImpossibleSettingError(
+            "Policies meet by answers of different numbers, and each has one answer a prompt: set "
+            "language.evaluation_samples to at least 2."
+        )
     return np.asarray(won[:, independent].mean(axis=1))
 
 

@@ -54,6 +54,9 @@ class SampledRegularizedGap:
     quantity: Literal["gap", "effective_samples"]
     floor: ClassVar[float] = 0.0
     estimates_a_gap: ClassVar[bool] = True
+    reads_log_prob: ClassVar[bool] = True
+    may_refuse: ClassVar[bool] = True
+    minimum_samples: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 0 < self.regularization < np.inf:

@@ -37,7 +37,10 @@ class LanguageSettings:
     evaluation_split: whose prompts are scored; searches use `tuning`. Never those of training.
     evaluation_samples: responses to every scored prompt.
     selection: the benchmark that chooses, on the `selection` prompts, the best policy recorded so
-    far; every benchmark then scores the iterate `selected` beside `last`. null: no such iterate.
+    far; every benchmark then scores the iterate `selected` beside `last`. It asks the true oracle,
+    which no ledger counts and no budget pays for. null: no such iterate.
+    top_p, top_k: of training's and evaluation's draws; the truncated law is another policy than the
+    one whose log-probabilities are trained and scored.
     resume_every: updates after which a killed training goes on; null: from its beginning.
     snapshots: where the policies of earlier updates are kept.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
@@ -28,7 +30,7 @@ class PretrainedCausalLM:
 
     With `lora` = {rank, alpha, target_modules} only adapters are trained, and they start at zero,
     so that the first policy is the pretrained model. Dropout is taken out. `revision` is a branch,
-    tag or commit of the hub; null for the newest.
+    tag or commit of the hub, which a run needs; null for a folder.
     """
 
     name_or_path: str
@@ -41,6 +43,12 @@ class PretrainedCausalLM:
 
     def __post_init__(self) -> None:
         if self.lora is None:
+            if self.dtype == "bfloat16":
+                raise ImpossibleSettingError(
+                    "model.dtype = bfloat16 with model.lora = null would train all weights in 8 "
+                    "bits of precision, in which steps at usual learning rates round to nothing: "
+                    "set model.dtype=float32, or train adapters with model.lora."
+                )
             return
         if set(self.lora) != LORA_KEYS:
             raise ImpossibleSettingError(
@@ -52,6 +60,24 @@ class PretrainedCausalLM:
                 f"model.lora.rank = {self.lora['rank']} must be at least 1 and model.lora.alpha = "
                 f"{self.lora['alpha']} above 0: raise them."
             )
+
+    def fingerprint(self) -> dict[str, str]:
+        """What results are kept under: SHA-256 of a folder's files, or the revision on the hub.
+
+        Raises:
+            ImpossibleSettingError: no such folder, or a hub model without a revision, which could
+                change under the same name.
+        """
+        folder = Path(self.name_or_path).expanduser()
+        if folder.is_dir():
+            return folder_digests(folder.resolve())
+        self._require_folder()
+        if self.revision is None:
+            raise ImpossibleSettingError(
+                f"model.revision = null of {self.name_or_path} on the hub is whatever is newest, "
+                "under which no result can be kept: give a commit."
+            )
+        return {"revision": self.revision}
 
     def base(
         self, vocabulary: Sequence[str], seed: int
@@ -102,6 +128,18 @@ class PretrainedCausalLM:
                 f"model.name_or_path = {self.name_or_path} is no folder: give one that exists, or "
                 "a name on the hub."
             )
+
+
+@cache
+def folder_digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a folder, read once a process."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): _file_digest(path) for path in files}
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def without_dropout(config: Any) -> Any:

@@ -122,6 +122,23 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(DiskParameters(path, PARAMETERS), state)
 
 
+@final
+class DiskOptimizerState(Mapping[str, Any]):
+    """The optimizer's state of a snapshot's file, read whenever a part of it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __getitem__(self, name: str) -> Any:
+        return read_snapshot(self.path).optimizer_state[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(read_snapshot(self.path).optimizer_state)
+
+    def __len__(self) -> int:
+        return len(read_snapshot(self.path).optimizer_state)
+
+
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """The value as JSON, its tensors set aside under new names."""
     if isinstance(value, torch.Tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,8 @@ class BradleyTerryFit:
 
     Minimizes the mean log-loss of the answers under P = sigmoid(reward(first) - reward(second))
     plus ridge/2 |weights|^2, the weights of standardized features; the ridge decides what the
-    comparisons leave open. `comparisons` are asked before training.
+    comparisons leave open. `comparisons` are asked before training; `labels` says whether an answer
+    is drawn or the probability itself: rows that are compared need the same kind.
 
     What it cannot say: any cycle. Its preference is a ranking, so that of three responses that beat
     each other in turn one becomes the best, and it prefers with equal strength what one group or
@@ -41,6 +42,7 @@ class BradleyTerryFit:
 
     comparisons: int
     ridge: float
+    labels: Literal["probability", "bernoulli"] = "bernoulli"
 
     def __post_init__(self) -> None:
         if self.comparisons < 1:

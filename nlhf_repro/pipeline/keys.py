@@ -45,6 +45,7 @@ def training_settings(config: Config) -> dict[str, Any]:
     if is_language(config):
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
         settings |= {"prompts": prompts_settings(config), "language": language}
+        settings["model"] = model_settings(config)
     return settings
 
 
@@ -53,6 +54,13 @@ def prompts_settings(config: Config) -> dict[str, Any]:
     node = dict(config["prompts"])
     fingerprint = getattr(build(node), "fingerprint", None)
     return node if fingerprint is None else {**node, "file": fingerprint()}
+
+
+def model_settings(config: Config) -> dict[str, Any]:
+    """The node of the model, with the hash of the files that it is loaded from where it is."""
+    node = dict(config["model"])
+    fingerprint = getattr(build(node), "fingerprint", None)
+    return node if fingerprint is None else {**node, "files": fingerprint()}
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -113,8 +121,8 @@ def start_sample_key(config: Config, split: str | None = None) -> str:
 
 def _selection(config: Config) -> str:
     """What the choice among recorded policies depends on."""
-    node = config["benchmark"][config["language"]["selection"]]
-    return digest([sample_key(config, "selection"), node])
+    version = benchmark_version(config, config["language"]["selection"])
+    return digest([sample_key(config, "selection"), version])
 
 
 def language_keys(config: Config) -> dict[str, str | None]:
@@ -128,7 +136,7 @@ def language_keys(config: Config) -> dict[str, str | None]:
 
 def _base(config: Config) -> dict[str, Any]:
     """What the reference policy depends on."""
-    settings = {"model": config["model"], "prompts": prompts_settings(config)}
+    settings = {"model": model_settings(config), "prompts": prompts_settings(config)}
     tuning = config["language"]["fine_tuning"]
     environment = _environment(config, settings, torch=True)
     return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}

@@ -26,9 +26,10 @@ SPLITS: tuple[Split, ...] = ("evaluation", "selection", "tuning", "training")
 class JsonLines:
     """A prompt a line: `prompt` (a text) or `messages` (role and content, the last one the user's).
 
-    `id` identifies it, else the SHA-256 of its messages. A line with `response` is a demonstration
-    too. Every other key is in the prompt's details, for an oracle to read. Lines are shuffled by a
-    hash of the world and their identifier; evaluation, selection, tuning and training take the
+    `id` identifies it, else the SHA-256 of its messages; of lines with equal messages the first
+    counts, whatever their ids. A line with `response` is a demonstration too. Every other key is in
+    the prompt's details, for an oracle to read. Lines are shuffled by a hash of the world and their
+    messages; evaluation, selection, tuning and training take the
     first ones in that order, so that splits are disjoint and the file's order does not matter.
     """
 
@@ -82,14 +83,14 @@ class JsonLines:
                 f"prompts.path = {self.path} has {len(lines)} different prompts, and the splits "
                 f"take {wanted}: lower prompts.training or another split."
             )
-        ordered = sorted(lines, key=lambda line: _hash(f"{world} {line[0].identifier}"))
+        ordered = sorted(lines, key=lambda line: _hash(f"{world} {line[0].messages!r}"))
         start = sum(getattr(self, name) for name in SPLITS[: SPLITS.index(split)])
         return tuple(ordered[start : start + getattr(self, split)])
 
 
 @cache
 def read_lines(path: str) -> tuple[tuple[Prompt, str | None], ...]:
-    """Every different prompt of a file with its response; of equal identifiers the first.
+    """Every different prompt of a file with its response; of equal messages the first.
 
     Raises:
         ImpossibleSettingError: naming the file, and the line that is no prompt.
@@ -100,11 +101,17 @@ def read_lines(path: str) -> tuple[tuple[Prompt, str | None], ...]:
         raise ImpossibleSettingError(
             f"prompts.path = {path} cannot be read ({error}): give a file of JSON lines."
         ) from error
-    found: dict[str, tuple[Prompt, str | None]] = {}
+    found: dict[tuple[Message, ...], tuple[Prompt, str | None]] = {}
+    owners: dict[str, tuple[Message, ...]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             prompt, response = _parsed(line, f"line {number} of prompts.path = {path}")
-            found.setdefault(prompt.identifier, (prompt, response))
+            found.setdefault(prompt.messages, (prompt, response))
+            if owners.setdefault(prompt.identifier, prompt.messages) != prompt.messages:
+                raise ImpossibleSettingError(
+                    f"line {number} of prompts.path = {path} has the id {prompt.identifier} of "
+                    "another prompt: give each its own."
+                )
     return tuple(found.values())
 
 

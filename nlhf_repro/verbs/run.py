@@ -25,6 +25,7 @@ from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSet
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
 from nlhf_repro.pipeline.language.settings import (
+    check_benchmarks,
     check_game_parts,
     check_language_parts,
     check_language_settings,
@@ -134,10 +135,12 @@ def check_parts(config: Config) -> None:
     if is_language(config):
         wrappers = [x for name, x in built.items() if name.startswith("oracle_wrapper.")]
         language = language_settings(config)
-        benchmarks = list(config["benchmark"])
-        check_language_settings(algorithm, settings, language, wrappers, budget, benchmarks)
+        check_language_settings(algorithm, settings, language, wrappers, budget)
         task = LanguageTask(config, None)
-        check_oracle_scores(algorithm, wrappers, task.oracle(), task.prompts("training")[0])
+        oracle = task.oracle()
+        check_oracle_scores(algorithm, wrappers, oracle, task.prompts("training")[0])
+        benchmarks = {name: built[f"benchmark.{name}"] for name in config["benchmark"]}
+        check_benchmarks(benchmarks, language, oracle)
     else:
         check_settings(algorithm, model, game_of(config), settings, budget)
 

@@ -84,7 +84,7 @@ def policy_answers(config: Config, store: StageStore, base: Path | None, split: 
     """
     training = store.folder("train", train_key(config))
     updates = tuple(int(update) for update in load_trajectory(training).updates)
-    draws = _draws("evaluation", config)
+    draws = _draws("evaluation", config, split)
     start = store.obtain(
         "sample",
         start_sample_key(config, split),
@@ -103,7 +103,12 @@ def reference_answers(config: Config, store: StageStore, base: Path | None, spli
         "sample",
         reference_sample_key(config, split),
         partial(
-            sample_stage, config, _draws("evaluation of the reference", config), base, None, split
+            sample_stage,
+            config,
+            _draws("evaluation of the reference", config, split),
+            base,
+            None,
+            split,
         ),
     )
 
@@ -116,6 +121,6 @@ def base_folder(config: Config, store: StageStore) -> Path | None:
     return store.obtain("fine_tune", key, partial(fine_tune_stage, config))
 
 
-def _draws(purpose: str, config: Config) -> Generators:
-    """The streams of one purpose in a world."""
-    return generators((purpose, int(config["world"])))
+def _draws(purpose: str, config: Config, split: Split) -> Generators:
+    """The streams of one purpose on one split of a world."""
+    return generators((purpose, split, int(config["world"])))

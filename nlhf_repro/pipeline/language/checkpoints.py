@@ -10,7 +10,13 @@ from typing import Any, final
 import numpy as np
 
 from nlhf_repro.interfaces import Ledger, Snapshot, Trajectory
-from nlhf_repro.models.snapshots import DiskParameters, write_parameters
+from nlhf_repro.models.snapshots import (
+    PARAMETERS,
+    DiskOptimizerState,
+    DiskParameters,
+    write_parameters,
+    write_snapshot,
+)
 from nlhf_repro.pipeline.files import file_digest
 from nlhf_repro.pipeline.sampled import SampledRun
 
@@ -87,11 +93,11 @@ class SnapshotFiles:
         self._count = 0
 
     def keep(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with its weights in a file, read when they are needed."""
+        """The snapshot with its weights and its optimizer's state in a file, read when needed."""
         path = self.folder / f"snapshot-{self._count}.safetensors"
         self._count += 1
-        write_parameters(path, snapshot.parameters)
-        kept = Snapshot(DiskParameters(path), snapshot.optimizer_state)
+        write_snapshot(path, snapshot)
+        kept = Snapshot(DiskParameters(path, PARAMETERS), DiskOptimizerState(path))
         self._written[kept] = path
         return kept
 

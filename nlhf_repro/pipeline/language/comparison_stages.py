@@ -42,7 +42,7 @@ def reference_stage(config: Config, samples: Path, reference: Path, folder: Path
     np.save(folder / WON, OracleWinRate().score_samples(policy, other, oracle))
     np.save(folder / RESPONDERS, reference_responders([policy], other, oracle)[0])
     if isinstance(oracle, FeatureOracle):
-        truth = OracleExploitability().score_samples(policy, other, oracle)
+        truth = OracleExploitability("split").score_samples(policy, other, oracle)
         np.save(folder / TRUTH, truth)
 
 

@@ -62,7 +62,7 @@ class TrainingLog:
             "mean_absolute_margin": float(label.abs().mean()),
             "comparisons": asked,
         }
-        if dict(phase.candidate.mixture) == {"current": 1.0}:
+        if dict(phase.candidate.mixture) == {"current": 1.0} and self._whole(phase):
             line |= self._divergence(responses[:MEASURED_RESPONSES], slots)
         self.lines.append(line)
 
@@ -77,6 +77,12 @@ class TrainingLog:
             "entropy": float(-own.mean()),
             "largest_log_ratio": float(log_ratio.abs().max()),
         }
+
+    def _whole(self, phase: Collect) -> bool:
+        """Whether the responses were drawn from the policy itself, not tempered or truncated."""
+        generation = self._policy.generation
+        truncated = generation.top_p is not None or generation.top_k is not None
+        return phase.candidate.temperature == 1.0 and not truncated
 
     def text(self) -> str:
         """One JSON object a line, keys sorted: a state that was read again has them so."""

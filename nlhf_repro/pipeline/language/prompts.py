@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -17,12 +17,18 @@ from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
 class PromptDeck:
     """The training prompts in random order, each once before any comes again."""
 
-    def __init__(self, policy: CausalLanguageModelPolicy, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        policy: CausalLanguageModelPolicy,
+        generator: np.random.Generator,
+        seen: Iterable[int] = (),
+    ) -> None:
+        """`seen` are the prompts that were drawn before, for the count of different ones."""
         self.generator = generator
         self._policy = policy
         self._prompts = len(policy.prompts)
         self._queue: list[int] = []
-        self._seen: set[int] = set()
+        self._seen: set[int] = set(seen)
 
     @property
     def unique(self) -> int:

@@ -46,6 +46,11 @@ def check_round_robin(cells: Sequence[DeclaredCell], settings: RoundRobinSetting
             "set it to null, or take a duality gap."
         )
     for cell in cells:
+        if cell.config["language"]["evaluation_samples"] < 2:
+            raise ImpossibleSettingError(
+                f"language.evaluation_samples = 1 of row {cell.row!r} leaves table.round_robin no "
+                "pair of independent answers: set it to at least 2."
+            )
         if cell.config["oracle"] != first["oracle"]:
             raise ImpossibleSettingError(
                 f"table.round_robin compares rows by one oracle, and rows {cells[0].row!r} and "

@@ -9,6 +9,7 @@ from typing import Any
 from nlhf_repro.interfaces import (
     Algorithm,
     Collect,
+    FeatureOracle,
     Fit,
     ImpossibleSettingError,
     LanguageSettings,
@@ -89,7 +90,6 @@ def check_language_settings(
     language: LanguageSettings,
     wrappers: Sequence[Any],
     comparisons_budget: int | None,
-    benchmarks: Sequence[str],
 ) -> None:
     """Refuse what has no meaning for a language model, or would silently be ignored.
 
@@ -98,11 +98,6 @@ def check_language_settings(
     """
     check_numbers(settings)
     _check_language_numbers(language)
-    if language.selection is not None and language.selection not in benchmarks:
-        raise ImpossibleSettingError(
-            f"language.selection = {language.selection} is none of the benchmarks: choose from "
-            f"{', '.join(benchmarks)}, or set it to null."
-        )
     _check_training(algorithm, settings)
     phases = list(algorithm.phases(0))
     check_steps(phases)
@@ -116,6 +111,51 @@ def check_language_settings(
         else:
             check_budget(phases, settings, comparisons_budget)
             check_data_set(algorithm, settings, comparisons_budget)
+
+
+def check_benchmarks(
+    benchmarks: Mapping[str, Any], language: LanguageSettings, oracle: TextOracle
+) -> None:
+    """Refuse benchmarks that the answers or the oracle would not satisfy, and a false selection.
+
+    Raises:
+        ImpossibleSettingError: naming the benchmark and the remedy.
+    """
+    truncated = language.top_p is not None or language.top_k is not None
+    for name, benchmark in benchmarks.items():
+        least = getattr(benchmark, "minimum_samples", 1)
+        if language.evaluation_samples < least:
+            raise ImpossibleSettingError(
+                f"language.evaluation_samples = {language.evaluation_samples} is fewer than the "
+                f"{least} answers a prompt that benchmark.{name} needs: raise it."
+            )
+        if getattr(benchmark, "needs_features", False) and not isinstance(oracle, FeatureOracle):
+            raise ImpossibleSettingError(
+                f"benchmark.{name} reads an oracle's features, and {type(oracle).__name__} has "
+                "none: drop it, as in benchmark=[oracle_win_rate]."
+            )
+        if truncated and getattr(benchmark, "reads_log_prob", False):
+            raise ImpossibleSettingError(
+                f"benchmark.{name} reads log-probabilities of the whole policy, and language.top_p "
+                "and language.top_k draw from a truncated one: set both to null, or drop it."
+            )
+    _check_selection(benchmarks, language)
+
+
+def _check_selection(benchmarks: Mapping[str, Any], language: LanguageSettings) -> None:
+    if language.selection is None:
+        return
+    directed = [
+        name
+        for name, x in benchmarks.items()
+        if getattr(x, "estimates_a_gap", False) or getattr(x, "more_is_better", False)
+    ]
+    if language.selection not in directed:
+        known = ", ".join(directed) or "none of them"
+        raise ImpossibleSettingError(
+            f"language.selection = {language.selection} is no benchmark of this run that says "
+            f"which policy is better: choose from {known}, or set it to null."
+        )
 
 
 def check_oracle_scores(

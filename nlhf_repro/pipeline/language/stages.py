@@ -184,7 +184,8 @@ def score_samples_stage(
     task = LanguageTask(config, None)
     benchmark: TextBenchmark = build(config["benchmark"][name])
     updates, values = _scores(task, benchmark, task.settings.evaluation_split, samples)
-    check_scores(values, name, "last", updates, "prompt")
+    if not getattr(benchmark, "may_refuse", False):
+        check_scores(values, name, "last", updates, "prompt")
     scores = {"last": values}
     chosen_by = task.settings.selection
     if selection is not None and chosen_by is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 from nlhf_repro.interfaces import (
     Algorithm,
     Collect,
@@ -107,11 +109,11 @@ def language_run(
         recipe,
         log.step,
     )
-    seen, ledger = wrapped(oracle, wrappers, policy, trainer.live, generators)
+    seen, ledger, prompts = wrapped(oracle, wrappers, policy, trainer.live, generators)
     collector = SamplingCollector(
         policy,
         seen,
-        PromptDeck(policy, generators("prompts")),
+        PromptDeck(policy, generators("prompts"), prompts),
         settings.groups_per_iteration,
         comparisons_budget,
         generators,
@@ -138,13 +140,15 @@ def wrapped(
     policy: CausalLanguageModelPolicy,
     reference: Snapshot,
     generators: Generators,
-) -> tuple[PreferenceOracle, Ledger]:
+) -> tuple[PreferenceOracle, Ledger, set[int]]:
     """What training sees of the oracle, innermost wrapper first, and what learning it has cost.
 
-    A learned wrapper is fitted to drawn answers about pairs of the reference policy's responses.
+    A learned wrapper is fitted to answers about pairs of the reference policy's responses, drawn
+    ones or (its `labels: probability`) exact ones. The third result are the prompts that it saw.
     """
     seen: PreferenceOracle = NumberedOracle(oracle, policy)
     ledger = Ledger(problems=1)
+    drawn_prompts: set[int] = set()
     for index, wrapper in enumerate(wrappers):
         if not isinstance(wrapper, LearnedOracleWrapper):
             assert isinstance(wrapper, OracleWrapper)
@@ -155,22 +159,27 @@ def wrapped(
         drawn = policy.sample(
             [(reference, 1.0)], 1.0, prompts, 2, generators(f"learned oracle {index}, responses")
         )
+        drawn_prompts.update(prompts[0].tolist())
         first, second = drawn[..., 0], drawn[..., 1]
-        uniform = generators(f"learned oracle {index}, answers").random(wrapper.comparisons)
-        answers = uniform < seen.preference(prompts, first, second).numpy()[0]
+        answers = seen.preference(prompts, first, second).numpy()[0]
+        bernoulli = getattr(wrapper, "labels", "bernoulli") == "bernoulli"
+        if bernoulli:
+            uniform = generators(f"learned oracle {index}, answers").random(wrapper.comparisons)
+            answers = (uniform < answers).astype(np.float64)
         asked = [policy.prompts[number] for number in prompts[0].tolist()]
         texts = (policy.text(first[0]), policy.text(second[0]))
-        learned = wrapper.learn(oracle, asked, *texts, answers.astype(float))
+        learned = wrapper.learn(oracle, asked, *texts, answers)
         seen = NumberedOracle(learned, policy)
         ledger = replace(
             ledger,
             comparisons=ledger.comparisons + wrapper.comparisons,
             ordered_passes=ledger.ordered_passes + wrapper.comparisons,
-            bernoulli_answers=ledger.bernoulli_answers + wrapper.comparisons,
+            bernoulli_answers=ledger.bernoulli_answers + bernoulli * wrapper.comparisons,
+            probability_answers=ledger.probability_answers + (not bernoulli) * wrapper.comparisons,
             responses=ledger.responses + 2 * wrapper.comparisons,
-            unique_prompts=max(ledger.unique_prompts, deck.unique),
+            unique_prompts=len(drawn_prompts),
         )
-    return seen, ledger
+    return seen, ledger, drawn_prompts
 
 
 def planned_updates(
