@@ -14,6 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SMALLER = {  # overrides that shorten a command without changing what it does
+    "run algorithm=sppo": [
+        *("algorithm.gradient_steps=2", "training.iterations=2", "training.groups_per_iteration=8"),
+        *("language.fine_tuning.steps=20", "language.fine_tuning.warmup_steps=5"),
+        *("prompts.evaluation=8", "language.evaluation_samples=4"),
+    ],
     "reproduce egpo_tabular": ["oracle.games=2", "training.record_points=20"],
     "check my_method": ["oracle.games=2", "budget.comparisons=400", "seeds.values=[0]"],
     "table egpo_tabular": ["oracle.games=2", "training.record_points=20"],
