@@ -41,11 +41,17 @@ def refusal(*overrides: str) -> str:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str) -> None:
+def test_every_choice_composes_and_fits_its_constructor(
+    group: str, choice: str, tmp_path: Path
+) -> None:
     """Choices of language tasks on the mini world, all others on games."""
     several = group in ("oracle_wrapper", "benchmark")
     override = f"{group}=[{choice}]" if several else f"{group}={choice}"
     needs = ["algorithm=inpo"] if group != "algorithm" else []
+    if (group, choice) == ("prompts", "jsonl"):
+        path = tmp_path / "prompts.jsonl"
+        path.write_text("".join(f'{{"prompt": "say {n}"}}\n' for n in range(1300)))
+        needs.append(f"prompts.path={path}")
     check_parts(single_cell([*scale_of(group, choice), override, *needs]).config)
 
 
