@@ -10,6 +10,7 @@ from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
 from broken_text_parts import CAUGHT as CAUGHT_IN_TEXT_PARTS
 from broken_text_parts import TEXT_ARGUMENTS
+from test_conformance_language_models import CAUGHT as CAUGHT_BASES
 
 from nlhf_repro.algorithms.inpo import INPO
 from nlhf_repro.conformance import (
@@ -109,7 +110,7 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("Shifted", "model", "it starts at the reference", "away from the reference"),
     ("UnnormalModel", "model", "log prob is that", "sum to 1 +-"),
     ("SharingModel", "model", "games share no weights", "moves another game"),
-    ("AliasingModel", "model", "snapshots restore", "moves with the weights"),
+    ("AliasingModel", "model", "snapshots restore the policy", "moves with the weights"),
     ("UniformModel", "model", "samples follow", "standard errors away from the policy"),
     *CAUGHT_IN_TEXT_PARTS,
 ]
@@ -154,7 +155,8 @@ def test_every_check_is_shown_to_catch_something() -> None:
         for each in checks:
             name = each.__name__.replace("_", " ")
             shown = any(case[1] == group and name.startswith(case[2]) for case in CAUGHT)
-            assert shown or name in here, name
+            of_bases = any(name.startswith(case[1]) for case in CAUGHT_BASES)
+            assert shown or of_bases or name in here, name
 
 
 @pytest.fixture
@@ -192,8 +194,8 @@ def test_a_ledger_that_counts_one_too_many_is_caught(monkeypatch, inpo) -> None:
 def test_answers_that_are_booked_under_another_kind_are_caught(monkeypatch, inpo) -> None:
     right = collection.SamplingCollector._count
 
-    def booked(self, phase, groups):
-        right(self, replace(phase, labels="probability"), groups)
+    def booked(self, phase):
+        right(self, replace(phase, labels="probability"))
 
     monkeypatch.setattr(collection.SamplingCollector, "_count", booked)
     found = outcome(inpo, "answers are")
@@ -214,7 +216,7 @@ def test_a_budget_that_is_exceeded_is_caught(monkeypatch, inpo) -> None:
 
 
 def test_a_budget_below_one_iteration_that_is_accepted_is_caught(monkeypatch, inpo) -> None:
-    monkeypatch.setattr("nlhf_repro.pipeline.settings._check_budget", lambda *arguments: None)
+    monkeypatch.setattr("nlhf_repro.pipeline.settings.check_budget", lambda *arguments: None)
     found = outcome(inpo, "a budget")
     assert found.kind == "FAILED"
     assert "a budget of 6 comparisons was accepted" in found.sentence
