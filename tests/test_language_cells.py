@@ -82,14 +82,16 @@ def test_training_lines_tell_every_step_and_every_collection(cell) -> None:
     assert collected[1]["kl_to_reference"] != 0
 
 
-def test_the_first_recorded_policy_answers_as_the_reference_does(cell) -> None:
-    """Every policy draws from one stream: equal policies give equal answers, a win rate of 1/2."""
+def test_the_first_recorded_policy_is_the_reference_and_its_opponent_draws_apart(cell) -> None:
+    """Policies draw from one stream, the reference as an opponent from another."""
     folder, _ = cell
-    policies, reference = sorted(samples(folder).values(), key=len, reverse=True)
+    policies, *alone = sorted(samples(folder).values(), key=len, reverse=True)
     count = TINY["prompts.evaluation"] * TINY["language.evaluation_samples"]
-    assert (len(policies), len(reference)) == (3 * count, count)
+    assert [len(policies), *map(len, alone)] == [3 * count, count, count]
     first = policies.filter(policies["update"].to_numpy() == 0)
-    assert first["response"].to_pylist() == reference["response"].to_pylist()
+    starts = [x for x in alone if x["response"].to_pylist() == first["response"].to_pylist()]
+    assert len(starts) == 1
+    (reference,) = (x for x in alone if x is not starts[0])
     np.testing.assert_allclose(first["log_prob"], first["reference_log_prob"], atol=1e-5)
     assert all(text.startswith("posts/0/evaluation/") for text in reference["prompt"].to_pylist())
 
@@ -110,10 +112,10 @@ def test_cells_share_the_fine_tuned_model_and_the_reference_answers(tmp_path: Pa
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert len(stages(tmp_path, "fine_tune")) == 1
     assert len(stages(tmp_path, "train")) == 2
-    assert len(stages(tmp_path, "sample")) == 3  # two policies' and the reference's
+    assert len(stages(tmp_path, "sample")) == 4  # two policies', their start's, the reference's
     # A benchmark more: scores, and nothing else.
     run_tiny(tmp_path, algorithm="fixed", benchmark="[oracle_win_rate,kl_to_reference,coverage]")
-    assert len(stages(tmp_path, "train")) == 2 and len(stages(tmp_path, "sample")) == 3
+    assert len(stages(tmp_path, "train")) == 2 and len(stages(tmp_path, "sample")) == 4
     assert len(stages(tmp_path, "evaluate")) == 5
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
@@ -127,7 +129,7 @@ def test_two_processes_started_at_once_compute_shared_stages_once(tmp_path: Path
     folder = tmp_path / "outputs"
     assert len(stages(folder, "fine_tune")) == 1
     assert len(stages(folder, "train")) == 2
-    assert len(stages(folder, "sample")) == 3
+    assert len(stages(folder, "sample")) == 4
     # Computed once: the model was whole before either training wrote its first policy.
     (tuned,) = stages(folder, "fine_tune")
     begun = min(path.stat().st_mtime_ns for path in folder.glob("stages/train-*/checkpoint-0*"))
