@@ -27,7 +27,9 @@ EXPERIMENTS = sorted(
 def tiny(config, folder: Path):
     """The cell with a few updates and games, or prompts."""
     if config["language"] is not None:
-        return {**mini_world.tiny(config), "output_dir": str(folder)}
+        language = mini_world.tiny(config)
+        language["language"]["evaluation_samples"] = 3  # as many as cycle_share needs
+        return {**language, "output_dir": str(folder)}
     small = copy.deepcopy(config)
     small["training"]["iterations"] = min(4, small["training"]["iterations"])
     small["training"]["record_points"] = 4
@@ -52,6 +54,8 @@ def test_every_cell_of_an_experiment_is_sound_and_distinct(name):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_to_its_table_and_figures(name, tmp_path):
     cells = experiment_cells([f"experiment={name}"])
+    kept = list(dict.fromkeys(cell.world for cell in cells))[:2]  # of many worlds two are several
+    cells = [cell for cell in cells if cell.world in kept]
     declared = []
     for cell in cells:
         config = tiny(cell.config, tmp_path)
