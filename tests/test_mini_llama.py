@@ -250,7 +250,8 @@ def test_adapters_for_modules_that_are_not_there_are_refused(folder: Path) -> No
 
 
 def test_half_precision_is_scored_in_single(folder: Path) -> None:
-    half = policy_of(*pretrained(folder, dtype="bfloat16").base((), 0), random_prompts(4))
+    model, tokenizer = pretrained(folder).base((), 0)
+    half = policy_of(model.to(torch.bfloat16), tokenizer, random_prompts(4))
     full = policy_of(*pretrained(folder).base((), 0), random_prompts(4))
     assert half._forward.packs
     scores = []

@@ -141,7 +141,7 @@ def test_a_saved_model_trains_on_a_files_prompts_by_a_users_oracle(tmp_path: Pat
             "training.groups_per_iteration=20",
             "training.minibatch_size=20",
         ),
-        *("training.learning_rate=0.003", "algorithm=inpo", "algorithm.gradient_steps=4"),
+        *("training.learning_rate=0.01", "algorithm=inpo", "algorithm.gradient_steps=20"),
         *("algorithm.labels=probability", "algorithm.step_size=5"),
     ]
     status, output, errors = nlhf(tmp_path, *run, HF_HUB_OFFLINE="1")
