@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -94,8 +94,12 @@ class SampledRun:
         actions: int,
         observe: Observer | None = None,
         keep: Callable[[Snapshot], Snapshot] | None = None,
+        revise: Callable[[Iterable[Phase]], Iterable[Phase]] = iter,
     ) -> None:
-        """`observe` is told of everything collected; `keep` says where fitted policies are kept."""
+        """`observe` is told of everything collected; `keep` says where fitted policies are kept.
+
+        `revise` changes the phases of every iteration before they are performed.
+        """
         self.algorithm = algorithm
         self.trainable = policy
         self.collector = collector
@@ -108,6 +112,7 @@ class SampledRun:
         self.data: dict[str, PreferenceData] = {}
         self._observe = observe
         self._keep = keep
+        self._revise = revise
 
     def _named(self, slots: Mapping[str, Snapshot]) -> defaultdict[str, Snapshot]:
         """The policies of these names; every other name starts at the reference."""
@@ -128,7 +133,7 @@ class SampledRun:
 
     def advance(self) -> bool:
         """One iteration; False, and nothing is asked, where the budget does not pay for it."""
-        phases = list(self.algorithm.phases(self.updates))
+        phases = list(self._revise(self.algorithm.phases(self.updates)))
         if not self.collector.affords(phases):
             return False
         for phase in phases:

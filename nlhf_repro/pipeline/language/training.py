@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -30,7 +31,7 @@ from nlhf_repro.pipeline.fitting import Trainer
 from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder, SnapshotFiles
 from nlhf_repro.pipeline.language.log import TrainingLog
 from nlhf_repro.pipeline.language.prompts import NumberedOracle, PromptDeck
-from nlhf_repro.pipeline.language.responders import WithProxies
+from nlhf_repro.pipeline.language.responders import with_proxies
 from nlhf_repro.pipeline.language.resume import load_state, save_state
 from nlhf_repro.pipeline.optimization import Recipe
 from nlhf_repro.pipeline.sampled import SampledRun
@@ -122,7 +123,7 @@ def language_run(
     )
     files = SnapshotFiles(folder) if language.snapshots == "disk" else None
     run = SampledRun(
-        WithProxies(algorithm, language.uniform_temperature),
+        algorithm,
         policy,
         collector,
         trainer,
@@ -130,6 +131,7 @@ def language_run(
         actions=0,
         observe=_observer(log, collector),
         keep=None if files is None else files.keep,
+        revise=partial(with_proxies, temperature=language.uniform_temperature),
     )
     return LanguageRun(run, CheckpointRecorder(folder), log, folder, files)
 
