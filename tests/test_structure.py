@@ -11,11 +11,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "nlhf_repro"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PLUGINS = {"algorithms", "models", "oracles", "prompts", "benchmarks"}
+PLUGINS = {"algorithms", "models", "oracles", "prompts", "judges", "benchmarks"}
 LAYERS = [
     {"interfaces"},
     {
         "seeds",
+        "asking",
+        "weights",
         "games",
         "losses",
         "phases",
@@ -33,7 +35,7 @@ LAYERS = [
     {"verbs", "cli", "__main__"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
-HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "pipeline", "conformance"}}
+HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}}
 
 
 def room(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -107,6 +108,106 @@ class TextOracleFamily(Protocol):
     def oracle(self, world: int) -> TextOracle:
         """The oracle of this world, the same for every algorithm and training seed."""
         ...
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """When an oracle is asked in training: what drifts or draws depends on it.
+
+    `progress` is the share of the iterations that are over, in [0, 1). `draws` has a name for every
+    item, the same where a run is resumed and no other anywhere: it numbers the run's comparisons.
+    """
+
+    progress: float
+    draws: tuple[str, ...]
+
+
+@runtime_checkable
+class OccasionalOracle(TextOracle, Protocol):
+    """A text oracle whose answers are draws, or change in the course of training."""
+
+    def preference_on(
+        self,
+        prompts: Sequence[Prompt],
+        first: Sequence[str],
+        second: Sequence[str],
+        occasion: Occasion,
+    ) -> Array:
+        """Answers in [0, 1], [items]; equal occasions have equal answers."""
+        ...
+
+
+@runtime_checkable
+class DriftingOracle(OccasionalOracle, Protocol):
+    """A text oracle that changes in the course of training; unasked when, it is the last one."""
+
+    def at(self, progress: float) -> TextOracle:
+        """The oracle as it is at a share of the iterations, in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class OracleCost:
+    """What a comparison, and a response that is judged, cost before any cache.
+
+    `bernoulli`: an answer is a draw, whatever the labels of the algorithm say.
+    """
+
+    ordered_passes: int = 1  # of a comparison model over an ordered pair, a comparison
+    scores: int = 0  # scalar scores, a response
+    paid_calls: int = 0  # requests to a judge, a comparison
+    bernoulli: bool = False
+
+
+@runtime_checkable
+class PricedOracle(TextOracle, Protocol):
+    """A text oracle that says what its answers cost; others cost a pass a comparison."""
+
+    @property
+    def cost(self) -> OracleCost:
+        """What a comparison and a response cost."""
+        ...
+
+
+@runtime_checkable
+class KeepsAnswers(Protocol):
+    """What asks a judge, or is slow, and keeps answers so that none is asked twice."""
+
+    def keep_answers(self, path: Path) -> None:
+        """Keep answers in this SQLite file from now on, and take those that are in it."""
+        ...
+
+
+@runtime_checkable
+class TextOracleWrapper(Protocol):
+    """A configured change of a text oracle's answers (conf/oracle_wrapper)."""
+
+    def wrap_text(self, oracle: TextOracle) -> TextOracle:
+        """The changed oracle, which passes on occasions, costs and drift (see `asked_on`)."""
+        ...
+
+
+def asked_on(
+    oracle: TextOracle,
+    prompts: Sequence[Prompt],
+    first: Sequence[str],
+    second: Sequence[str],
+    occasion: Occasion | None,
+) -> Array:
+    """The oracle's answers on the occasion, or outside of training where there is none."""
+    if occasion is not None and isinstance(oracle, OccasionalOracle):
+        return oracle.preference_on(prompts, first, second, occasion)
+    return oracle.preference(prompts, first, second)
+
+
+def cost_of(oracle: TextOracle) -> OracleCost:
+    """What its answers cost."""
+    return oracle.cost if isinstance(oracle, PricedOracle) else OracleCost()
+
+
+def oracle_at(oracle: TextOracle, progress: float) -> TextOracle:
+    """The oracle as it is at a share of the iterations; itself where it does not change."""
+    return oracle.at(progress) if isinstance(oracle, DriftingOracle) else oracle
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How judges are asked: answers kept on disk, and the client of endpoints."""

@@ -1,0 +1,1 @@
+"""Judges of benchmarks: endpoints, models in memory, oracles that pose as one."""
