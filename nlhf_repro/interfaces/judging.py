@@ -184,6 +184,11 @@ class JudgedBenchmark(Protocol):
     repeats: int
     decoding: Decoding
 
+    @property
+    def compares(self) -> bool:
+        """Whether answers are compared with a baseline's, or rated by themselves."""
+        ...
+
     def questions(self) -> tuple[Question, ...]:
         """The questions, in the benchmark's order; the same in every world."""
         ...
@@ -193,7 +198,7 @@ class JudgedBenchmark(Protocol):
         ...
 
     def baseline(self) -> Answers | None:
-        """Answers to compare with; None: those of the reference policy, or nothing is compared."""
+        """Answers to compare with; None: those of the reference policy, where it compares."""
         ...
 
     def requests(self, own: Answers, baseline: Answers | None) -> list[JudgeRequest]:
