@@ -174,15 +174,24 @@ class JudgedBenchmark(Protocol):
     Attributes:
         scoring: Names of settings that change scores alone: neither answers nor judgments depend on
             them, and nothing is asked again where they change.
-        repeats: How often the judge is asked about everything; its draws are numbered from 0.
-        decoding: How questions are answered.
-        comparable: Whether numbers are those that are published under this name.
     """
 
     scoring: ClassVar[tuple[str, ...]]
-    comparable: ClassVar[bool]
-    repeats: int
-    decoding: Decoding
+
+    @property
+    def repeats(self) -> int:
+        """How often the judge is asked about everything; its draws are numbered from 0."""
+        ...
+
+    @property
+    def decoding(self) -> Decoding:
+        """How questions are answered."""
+        ...
+
+    @property
+    def comparable(self) -> bool:
+        """Whether numbers are those that are published under the benchmark's name."""
+        ...
 
     @property
     def compares(self) -> bool:
@@ -233,7 +242,10 @@ class JudgedBenchmark(Protocol):
 class ModelBenchmark(Protocol):
     """A benchmark that asks the model itself, in memory: log-likelihoods and free answers."""
 
-    comparable: ClassVar[bool]
+    @property
+    def comparable(self) -> bool:
+        """Whether numbers are those that are published under the benchmark's name."""
+        ...
 
     def fingerprint(self) -> Mapping[str, str]:
         """SHA-256 of the files that its tasks come from; versions and revisions otherwise."""

@@ -9,10 +9,12 @@ its places are filled at once, which gives the same messages for answers without
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -51,7 +53,7 @@ def configuration(name: str) -> Mapping[str, Any]:
 
 @cache
 def template(path: str) -> tuple[Message, ...]:
-    """A prompt template of the package, as messages with the places {instruction}, {output_1}, ..."""
+    """A prompt template of the package, as messages with the places {instruction}, ..."""
     text = (_root() / "evaluators_configs" / path).read_text()
     with _imported():
         from alpaca_eval.utils import prompt_to_chatml
@@ -67,8 +69,8 @@ def filled(messages: tuple[Message, ...], row: Mapping[str, str]) -> tuple[Messa
     )
 
 
-def is_switched(instruction: str, seed: int) -> bool:
-    """Whether the outputs of this instruction are shown in exchanged order."""
+def switched(instructions: Sequence[str], seed: int) -> list[bool]:
+    """Whether the outputs of every instruction are shown in exchanged order."""
     with _imported():
         import pandas as pd
         from alpaca_eval.processors import RandomSwitchTwoColumnsProcessor
@@ -79,8 +81,8 @@ def is_switched(instruction: str, seed: int) -> bool:
             seed=seed,
             _switch_column="is_switched_outputs",
         )
-        row = pd.DataFrame([{"instruction": instruction, "output_1": "1", "output_2": "2"}])
-        return bool(order.preprocess(row)["is_switched_outputs"].iloc[0])
+        rows = pd.DataFrame({"instruction": list(instructions), "output_1": "1", "output_2": "2"})
+        return [bool(each) for each in order.preprocess(rows)["is_switched_outputs"]]
 
 
 def parsed(reply: JudgeReply, parser_settings: Mapping[str, Any]) -> float:
@@ -97,22 +99,23 @@ def parsed(reply: JudgeReply, parser_settings: Mapping[str, Any]) -> float:
 
 @cache
 def _root() -> Path:
-    with _imported():
-        import alpaca_eval
-
-        return Path(alpaca_eval.__file__).parent
+    found = importlib.util.find_spec("alpaca_eval")
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent
 
 
 @contextmanager
 def _imported() -> Iterator[None]:
-    """The package may be imported and called inside; loggers and the environment stay as they are."""
+    """The package may be imported and called inside; loggers and environment stay as they are."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     named = "LOGNAME" in os.environ
     os.environ.setdefault("LOGNAME", "nlhf_repro")
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(logging.NOTSET)
         root.setLevel(level)
