@@ -124,10 +124,15 @@ class LocalModelJudge:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The weights' digests or revision, and what is computed with; not how it is batched."""
-        settings = self.settings
-        told = {"name_or_path": settings.name_or_path, "fingerprint": dict(self.told)}
-        return {"judge": "local_model", **told, "dtype": settings.dtype, "device": settings.device}
+        """The digests of a folder's files, or name and revision on the hub; what is computed with.
+
+        How requests are batched is no part of it.
+        """
+        weights = dict(self.told)
+        if set(weights) == {"revision"}:
+            weights["name"] = self.settings.name_or_path
+        computed = {"dtype": self.settings.dtype, "device": self.settings.device}
+        return {"judge": "local_model", "weights": weights, **computed}
 
     def answer(self, requests: Sequence[JudgeRequest], on_reply: OnReply) -> None:
         """Reply to every request, in the order of their lengths.
