@@ -69,14 +69,23 @@ def draw_moments(table: Array, random: Sequence[Array], blocks: Blocks) -> Draws
 
 
 def _by_seed(side: Array, blocks: Blocks) -> float:
-    """(MS_AJ - MS_noise / n) / K, estimates AJ / K; 0 with a single draw."""
+    """(MS_AJ - MS_noise / n) / K, estimates AJ / K; NaN where a stratum has a single cluster."""
     seeds, draws, _ = side.shape
-    if draws == 1:
-        return 0.0
+    if draws == 1 or any(len(block) == 1 for block in blocks):
+        return float("nan")
     centered = side - side.mean(axis=1, keepdims=True)
-    moments = [run_moments(centered[:, draw], blocks) for draw in range(draws)]
-    interaction = sum(each.row_variance - each.row_noise for each in moments)
-    return float(interaction / (draws - 1) / seeds)
+    parts = [centered[:, :, block] for block in blocks]
+    means = np.mean([part.mean(axis=2) for part in parts], axis=0)
+    square = float(((means - means.mean(axis=0)) ** 2).sum())
+    noise = sum(_within(part) / part.shape[2] for part in parts) / len(parts) ** 2
+    return float((square - noise) / ((seeds - 1) * (draws - 1)) / seeds)
+
+
+def _within(centered: Array) -> float:
+    """Sum of squared interactions of all three factors, a cluster's degree of freedom each."""
+    over_seeds = centered - centered.mean(axis=0)
+    rest = over_seeds - over_seeds.mean(axis=2, keepdims=True)
+    return float((rest**2).sum() / (centered.shape[2] - 1))
 
 
 def checked_draws(values: ArrayLike, mean: Array, name: str) -> Array:
