@@ -249,6 +249,6 @@ def test_the_report_of_one_run_has_the_judge_in_its_interval():
     half = stats.t.ppf(0.975, 144 / 97) * sqrt(12)
     assert text == (
         f"mean 4, 95% interval [{4 - half:.4g}, {4 + half:.4g}] over 2 prompts; one training "
-        "run: no training variance; 2 judge draws, whose variance is in the interval: a nominal 95 % interval may "
-        "cover as little as 87 %"
+        "run: no training variance; 2 judge draws, whose variance is in the interval: a nominal "
+        "95 % interval may cover as little as 87 %"
     )
