@@ -21,6 +21,7 @@ from nlhf_repro.interfaces import (
     Judgment,
     UnusableAnnotationsError,
 )
+from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.language.answering import read_answers
 from nlhf_repro.pipeline.scored import judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import at_last, load_trajectory, write_judge_draws, write_scores
@@ -138,6 +139,8 @@ def score_judged_stage(
         "benchmark": name,
         "version": version,
         "floor": 0.0,
+        "judge": canonical_json(judge.identity),
+        "scored_updates": [float(updates[-1])],
         "notes": [_provenance(benchmark, judge), *collapsed(notes, benchmark.repeats)],
         "questions": list(places),
     }
