@@ -49,7 +49,9 @@ def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -
         if not hasattr(kinds[name], method):
             raise ImpossibleSettingError(f"{name}._target_ = {_path(kinds[name])} {remedy}.")
     for name, kind in kinds.items():
-        if name.startswith("benchmark.") and not hasattr(kind, "score_samples"):
+        methods = ("score_samples", "requests", "score_model")
+        scores = any(hasattr(kind, method) for method in methods)
+        if name.startswith("benchmark.") and not name.endswith(".judge") and not scores:
             raise ImpossibleSettingError(
                 f"{name} scores policies on games, and a language model is trained: take "
                 "benchmark=[oracle_win_rate], or scale=tabular."
@@ -72,7 +74,9 @@ def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> No
                 f"is null: {remedy}."
             )
     for name, kind in kinds.items():
-        if name.startswith("benchmark.") and hasattr(kind, "score_samples"):
+        methods = ("score_samples", "requests", "score_model")
+        reads_text = any(hasattr(kind, method) for method in methods)
+        if name.startswith("benchmark.") and reads_text:
             raise ImpossibleSettingError(
                 f"{name} scores answers of a language model, and a policy plays games here: take "
                 f"benchmark=[duality_gap], or {remedy}."
