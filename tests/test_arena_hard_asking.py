@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from judged_by_function import COMMON, answers, first_position, judged, longer, reply
 
-from nlhf_repro.benchmarks.arena_hard import upstream_scores
+from nlhf_repro.benchmarks.arena_hard import read_styles, upstream_scores
 from nlhf_repro.benchmarks.arena_hard.asking import ArenaHard
 from nlhf_repro.benchmarks.arena_hard.games import CHOICES, read_folder
 from nlhf_repro.benchmarks.arena_hard.labels import VERDICTS
@@ -279,6 +279,18 @@ def test_settings_and_answers_that_make_no_sense_are_refused(
         benchmark(questions, category="hard_prompt")
     with pytest.raises(ImpossibleSettingError, match="answered the official questions"):
         benchmark(questions, opponent="official")
+
+
+def test_token_counts_of_another_tokenizer_are_no_lengths_of_styles(
+    tmp_path: Path, questions: Path
+) -> None:
+    counted = replace(OWN, tokens=dict.fromkeys(OWN.texts, (7,)))
+    scored(benchmark(questions, "v0.1"), tmp_path / "out", longer, counted)
+    path = tmp_path / "out" / "model_answer" / "own.jsonl"
+    row = json.loads(path.read_text().splitlines()[0])
+    assert row["conv_metadata"]["token_len"] == 7  # which upstream's table averages
+    with pytest.raises(UnusableAnnotationsError, match=r"add_markdown_info\.py"):
+        read_styles(path)
 
 
 def test_a_baseline_from_a_file_is_read_back(tmp_path: Path, questions: Path) -> None:

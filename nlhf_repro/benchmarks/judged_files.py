@@ -1,7 +1,8 @@
 """What benchmarks share that ask a judge: files that upstream reads, and what a table must say.
 
-Nothing here knows a benchmark. Everything is written as ASCII JSON, in which a lone surrogate or a
-control character of an answer is an escape, so that no answer can break a line or a file.
+Nothing here knows a benchmark. Everything is written as ASCII JSON, in which control characters are
+escapes, and a lone surrogate, at which upstream's reader stops, becomes U+FFFD: no answer can break
+a line or a file.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ OFFICIAL, MINI, REFERENCE_POLICY = "official", "mini", "reference_policy"
 ERROR_TEXT = "$ERROR$"  # what upstream's tools write where the judge gave no answer
 NO_TIME = 0.0  # stands for the time of writing, so that equal runs write equal files
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
 _SMALL_NUMBER = re.compile(r"0|[1-9][0-9]{0,14}")
 _LONGEST_STEM = 100
@@ -35,7 +37,7 @@ _LONGEST_STEM = 100
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, in ASCII, into a folder that is made where it is absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+    text = "".join(json.dumps(_sound(row), allow_nan=False) + "\n" for row in rows)
     path.write_text(text, encoding="ascii", newline="\n")
 
 
@@ -172,3 +174,12 @@ def checked_source(source: str, opponent: str | None, benchmark: str) -> None:
             f"benchmark.{benchmark}.opponent = official answered the official questions, and the "
             f"source is {source}: choose reference_policy, or a file of answers."
         )
+
+
+def _sound(value: Any) -> Any:
+    """The value with every surrogate in its texts replaced."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {key: _sound(each) for key, each in value.items()}
+    return [_sound(each) for each in value] if isinstance(value, list | tuple) else value

@@ -9,7 +9,12 @@ from typing import Any
 from nlhf_repro.benchmarks.annotation_files import read_rows, text_field
 from nlhf_repro.benchmarks.arena_hard.labels import Version
 from nlhf_repro.benchmarks.arena_hard.questions import question_of
-from nlhf_repro.benchmarks.arena_hard.styles import AnswerStyle, answer_text, markdown_counts
+from nlhf_repro.benchmarks.arena_hard.styles import (
+    FOREIGN,
+    AnswerStyle,
+    answer_text,
+    markdown_counts,
+)
 from nlhf_repro.benchmarks.judged_files import NO_TIME, answer_identifier
 from nlhf_repro.interfaces import Answers, Question, UnusableAnnotationsError
 
@@ -17,7 +22,11 @@ from nlhf_repro.interfaces import Answers, Question, UnusableAnnotationsError
 def answer_rows(
     questions: Sequence[Question], answers: Answers, version: Version
 ) -> Iterator[dict[str, Any]]:
-    """Upstream's `model_answer`, without the counts that its own add_markdown_info.py adds."""
+    """Upstream's `model_answer`, without the counts that its own add_markdown_info.py adds.
+
+    v0.1 prints the mean of `token_len` beside a score: it is the model's own count, 0 where that is
+    not known, and marked so that no style control takes it.
+    """
     for question in questions:
         (text,) = answers.texts[question.identifier]
         name = answer_identifier(answers.name, [text])
@@ -28,6 +37,10 @@ def answer_rows(
                 "model_id": answers.name,
                 "choices": [{"index": 0, "turns": [{"content": text}]}],
                 "tstamp": NO_TIME,
+                "conv_metadata": {
+                    "token_len": sum(answers.tokens.get(question.identifier, ())),
+                    FOREIGN: "the model's own",
+                },
             }
         else:
             messages = [

@@ -30,6 +30,7 @@ from nlhf_repro.interfaces import Array, MetricScores, ModelScores, UnusableAnno
 
 Control = Literal["length", "markdown"]
 CONTROLS: tuple[Control, ...] = ("length", "markdown")
+FOREIGN = "tokenizer"  # in the metadata: token_len is of another tokenizer than the benchmark's
 
 _FENCE = re.compile(r"```[^`]*```")
 _HEADERS = (re.compile(r"^#{1,6}\s", re.MULTILINE),)
@@ -203,7 +204,7 @@ def _style(row: Row, path: Path, number: int) -> AnswerStyle:
     metadata = row.get("metadata", row.get("conv_metadata"))
     metadata = metadata if isinstance(metadata, Mapping) else {}
     text, inner = answer_text(row)
-    tokens = metadata.get("token_len", inner)
+    tokens = None if FOREIGN in metadata else metadata.get("token_len", inner)
     if type(tokens) is not int or tokens < 0:
         raise UnusableAnnotationsError(
             f"Row {number} of {path} has no token length: run the benchmark's add_markdown_info.py "
