@@ -211,7 +211,10 @@ class MTBench:
                 "the answers again."
             )
         scores = self._scores(paths[0], own)
-        notes = (*self._setting_notes(), reading_note(scores.diagnostics), *scores.notes)
+        official = self.source == OFFICIAL  # else one note says so of questions and prompts
+        aside = () if official else ("own list of", "judge prompts other than")
+        said = [x for x in scores.notes if not x.startswith(aside)]
+        notes = (*self._setting_notes(), reading_note(scores.diagnostics), *said)
         return scores.metrics["score" if self.mode == "single" else "win_rate"], notes
 
     def _scores(self, path: Path, own: str) -> ModelScores:
