@@ -77,9 +77,7 @@ def test_requests_show_both_orders_and_their_material(questions: Path) -> None:
         assert request.material.conversation[0].content == "Braces {x} of 3?"
         system, user = request.messages
         assert all(label in system.content for label in CHOICES)
-        assert user.content.index(request.material.answers[0]) < user.content.index(
-            request.material.answers[1]
-        )
+        assert int.__lt__(*map(user.content.index, request.material.answers))
         assert (request.draw, request.temperature, request.max_tokens) == (0, 0.0, 100)
     shares = [VERDICTS["v0.1"][label.strip("[]")].share_of_a for label in CHOICES]
     assert shares == sorted(shares, reverse=True)
@@ -134,8 +132,7 @@ def test_every_pair_of_labels_counts_as_upstream_counts_it(
     judgments, _ = read_folder(tmp_path / "out", "a/b")
     assert {each.model for each in judgments} == {"a/b"}
     if version == "v0.1":
-        named = [replace(each, baseline="gpt-4-0314") for each in judgments]
-        (table,) = upstream_scores(named)
+        (table,) = upstream_scores([replace(x, baseline="gpt-4-0314") for x in judgments])
         assert table.score == pytest.approx(expected)
 
 
@@ -271,8 +268,7 @@ def test_settings_and_answers_that_make_no_sense_are_refused(
         bench.requests(answers("own", {"q/1": ("x",)}), BASE)
     with pytest.raises(ImpossibleSettingError, match="is no file"):
         benchmark(tmp_path / "absent.jsonl").fingerprint()
-    two = {"identifier": "a", "turns": ["one", "two"], "category": "c"}
-    questions.write_text(json.dumps(two) + "\n")
+    questions.write_text('{"identifier": "a", "turns": ["one", "two"], "category": "c"}')
     with pytest.raises(ImpossibleSettingError, match="several turns"):
         benchmark(questions).questions()
     with pytest.raises(ImpossibleSettingError, match="choose null"):
