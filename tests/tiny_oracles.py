@@ -37,7 +37,7 @@ MARKS = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 SIZES = {
     "hidden_size": 16,
     "intermediate_size": 24,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 2,
 }
 
@@ -88,7 +88,9 @@ def deberta_tokenizer() -> Any:
 
     letters = [chr(number) for number in range(33, 127)]
     pieces = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "▁", *(f"▁{word}" for word in WORDS), *letters]
-    raw = Tokenizer(models.Unigram([(piece, -float(len(pieces) - i)) for i, piece in enumerate(pieces)], 3))
+    raw = Tokenizer(
+        models.Unigram([(piece, -float(len(pieces) - i)) for i, piece in enumerate(pieces)], 3)
+    )
     raw.normalizer = normalizers.NFKC()
     raw.pre_tokenizer = pre_tokenizers.Metaspace()
     raw.post_processor = processors.TemplateProcessing(
@@ -150,7 +152,7 @@ def pair_model_folder(folder: Path, seed: int = 0) -> Path:
                 **SIZES,
             )
         )
-    return save(model, tokenizer, folder, seed)
+    return save(model, tokenizer, folder, seed, scale=1.0)
 
 
 def ranker_folder(folder: Path, seed: int = 0) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from typing import final
 
 import numpy as np
 import torch
@@ -41,6 +43,35 @@ def in_batches(
             "is not finite: its weights are damaged, or oracle.dtype is too coarse for them."
         )
     return numbers
+
+
+@final
+class RowNumbers:
+    """`in_batches` with a memory: a row that comes again is not computed again.
+
+    So that P and that of the exchanged responses sum to 1 whatever else is asked with them. Beyond
+    `kept` rows those that are not asked about are forgotten.
+    """
+
+    def __init__(self, batch_size: int, pad: int, device: str, forward: Forward, kept: int) -> None:
+        self._computed = lambda rows: in_batches(rows, batch_size, pad, device, forward)
+        self._kept = kept
+        self._known: dict[bytes, float] = {}
+
+    def __call__(self, rows: Sequence[Row]) -> Array:
+        """The model's numbers of the rows, [rows].
+
+        Raises:
+            ValueError: a number is not finite.
+        """
+        keys = [hashlib.blake2b(np.array(row).tobytes(), digest_size=16).digest() for row in rows]
+        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
+        if len(self._known) + len(new) > self._kept:
+            self._known = {key: self._known[key] for key in keys if key in self._known}
+        if new:
+            values = self._computed(list(new.values()))
+            self._known.update(zip(new, values.tolist(), strict=True))
+        return np.array([self._known[key] for key in keys], dtype=np.float64)
 
 
 def padded(rows: Sequence[Row], pad: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:

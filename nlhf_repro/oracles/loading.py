@@ -33,10 +33,12 @@ def loaded(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, Any]:
     """The model, which is not trained, and its tokenizer.
 
     Raises:
-        ImpossibleSettingError: nothing can be loaded from there without running code of theirs, or
-            a weight that such a model needs is missing, which would be drawn at random.
+        ImpossibleSettingError: there is no such device, nothing can be loaded from there without
+            running code of theirs, or a weight that such a model needs is missing, which would be
+            drawn at random.
     """
     name = located(checkpoint.name_or_path, "oracle")
+    _require_device(checkpoint.device)
     if checkpoint.unsafe_weights:
         warnings.warn(
             f"oracle.unsafe_weights = true reads pickled weights of {name} where it has no others, "
@@ -50,7 +52,8 @@ def loaded(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, Any]:
         raise ImpossibleSettingError(
             f"oracle.name_or_path = {name} cannot be loaded as a {kind} "
             f"({_first_sentence(error)}): give a folder with config.json, tokenizer and "
-            "safetensors weights, or a name on the hub; oracle.unsafe_weights=true also reads pickled weights."
+            "safetensors weights, or a name on the hub; oracle.unsafe_weights=true also reads "
+            "pickled weights."
         ) from error
     if missing:
         raise ImpossibleSettingError(
@@ -62,7 +65,7 @@ def loaded(checkpoint: Checkpoint, kind: Kind) -> tuple[Any, Any]:
             f"the tokenizer of oracle.name_or_path = {name} has no fast form: save its "
             "tokenizer.json beside the weights."
         )
-    model.to(checkpoint.device).train(False).requires_grad_(False)
+    model.train(False).requires_grad_(False)
     return model, tokenizer
 
 
@@ -92,7 +95,17 @@ def _loaded(checkpoint: Checkpoint, kind: Kind, name: str) -> tuple[Any, Any, li
         else:
             del where["trust_remote_code"]  # the class is given
             model, information = pair_ranker().from_pretrained(name, **where)
-    return model, tokenizer, list(information["missing_keys"])
+    return model.to(checkpoint.device), tokenizer, list(information["missing_keys"])
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ImpossibleSettingError(
+            f"oracle.device = {device} is not there ({_first_sentence(error)}): set one that is, "
+            "such as cpu."
+        ) from error
 
 
 def check_sizes(**sizes: int) -> None:

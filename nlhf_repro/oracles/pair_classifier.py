@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import ClassVar, Literal, final, get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from nlhf_repro.interfaces import (
     OracleCost,
     Prompt,
 )
-from nlhf_repro.oracles.batching import Row, in_batches, sigmoid
+from nlhf_repro.oracles.batching import Row, RowNumbers, sigmoid
 from nlhf_repro.oracles.guarded_tokens import GuardedTokenizer
 from nlhf_repro.oracles.loading import Checkpoint, Dtype, check_sizes, loaded
 from nlhf_repro.oracles.ordered_pairs import PositionBias, averaged, in_both_orders
@@ -28,7 +28,7 @@ Aggregation = Literal["pairwise", "scores"]
 
 MARKS = ("<|source|>", "<|candidate1|>", "<|candidate2|>")
 _EVERY_MARK = (*MARKS, "<|candidate|>")
-_KEPT_TEXTS = 8192
+_KEPT_TEXTS, _KEPT_NUMBERS = 8192, 200_000  # then those not asked about are forgotten
 
 
 @final
@@ -120,6 +120,13 @@ class PairClassifierOracle:
                 "no [SEP]: take that of the model."
             )
         self._tokens = lru_cache(_KEPT_TEXTS)(self._tokens_of)
+        self._numbers = RowNumbers(
+            settings.batch_size,
+            self._tokenizer.pad_token_id or 0,
+            settings.device,
+            self._forward,
+            _KEPT_NUMBERS,
+        )
         self.bias = PositionBias()
 
     @property
@@ -145,14 +152,7 @@ class PairClassifierOracle:
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
     ) -> tuple[Array, Array]:
         """M(first, second) and M(second, first), [items] each."""
-        numbers = partial(
-            in_batches,
-            batch_size=self.settings.batch_size,
-            pad=self._tokenizer.pad_token_id or 0,
-            device=self.settings.device,
-            forward=self._forward,
-        )
-        return in_both_orders(prompts, first, second, self._row, numbers)
+        return in_both_orders(prompts, first, second, self._row, self._numbers)
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
         """Refuses.

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import ClassVar, NamedTuple, final
 
 import torch
@@ -18,7 +18,7 @@ from nlhf_repro.interfaces import (
     OracleCost,
     Prompt,
 )
-from nlhf_repro.oracles.batching import Row, in_batches, sigmoid
+from nlhf_repro.oracles.batching import Row, RowNumbers, sigmoid
 from nlhf_repro.oracles.guarded_tokens import (
     HOLE,
     CutWarning,
@@ -33,7 +33,7 @@ from nlhf_repro.oracles.ordered_pairs import PositionBias, averaged, in_both_ord
 from nlhf_repro.weights import fingerprint
 
 MARKS = ("[CONTEXT]", "[RESPONSE A]", "[RESPONSE B]", "<turn> user", "<turn> assistant")
-_KEPT_TEXTS = 8192
+_KEPT_TEXTS, _KEPT_NUMBERS = 8192, 200_000  # then those not asked about are forgotten
 
 
 @final
@@ -101,6 +101,10 @@ class _Template(NamedTuple):
         """How many tokens it has."""
         return len(self.before) + len(self.between) + len(self.after)
 
+    def filled(self, first: list[int], second: list[int]) -> Row:
+        """All tokens, with those of the responses."""
+        return (*self.before, *first, *self.between, *second, *self.after)
+
 
 @final
 class PairPreferenceOracle:
@@ -128,6 +132,9 @@ class PairPreferenceOracle:
         self._guarded = GuardedTokenizer(self._tokenizer, MARKS)
         self._labels = [self._guarded.single(x, "which it answers with") for x in ("A", "B")]
         self._keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+        self._numbers = RowNumbers(
+            settings.batch_size, 0, settings.device, self._forward, _KEPT_NUMBERS
+        )
         self.bias = PositionBias()
         self._template = lru_cache(_KEPT_TEXTS)(self._template_of)
         self._response = lru_cache(_KEPT_TEXTS)(self._response_of)
@@ -157,14 +164,7 @@ class PairPreferenceOracle:
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
     ) -> tuple[Array, Array]:
         """P(A) with first as A, and with second as A, [items] each."""
-        log_odds = partial(
-            in_batches,
-            batch_size=self.settings.batch_size,
-            pad=0,
-            device=self.settings.device,
-            forward=self._forward,
-        )
-        shown, exchanged = in_both_orders(prompts, first, second, self._row, log_odds)
+        shown, exchanged = in_both_orders(prompts, first, second, self._row, self._numbers)
         return sigmoid(shown), sigmoid(exchanged)
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
@@ -206,7 +206,7 @@ class PairPreferenceOracle:
         if len(one) + len(other) > room:
             self._cut.warn()
             one, other = shared(one, other, room)
-        return (*template.before, *one, *template.between, *other, *template.after)
+        return template.filled(one, other)
 
     def _template_of(self, messages: tuple[Message, ...], identifier: str) -> _Template:
         rendered = ""
@@ -250,7 +250,9 @@ class PairPreferenceOracle:
         text = self._text(prompt.messages, "probe", lambda x: x, " One: 1.", " no\n- two")
         whole = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         whole = without_begin(list(whole), self._tokenizer, self.settings.strip_bos)
-        if tuple(whole) != self._row(prompt, "One: 1.", "no\n- two"):
+        template = self._template(prompt.messages, "probe")
+        responses = self._response("One: 1.", False), self._response("no\n- two", template.trimmed)
+        if tuple(whole) != template.filled(*responses):
             warnings.warn(
                 f"the tokenizer of oracle.name_or_path = {self.settings.name_or_path} gives the "
                 "parts of a text other tokens than the whole text, which the model may have been "
