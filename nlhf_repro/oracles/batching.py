@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -54,7 +55,9 @@ class RowNumbers:
     """
 
     def __init__(self, batch_size: int, pad: int, device: str, forward: Forward, kept: int) -> None:
-        self._computed = lambda rows: in_batches(rows, batch_size, pad, device, forward)
+        self._computed: Callable[[Sequence[Row]], Array] = partial(
+            in_batches, batch_size=batch_size, pad=pad, device=device, forward=forward
+        )
         self._kept = kept
         self._known: dict[bytes, float] = {}
 
