@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import CONF
+from tiny_oracles import pair_model_folder, ranker_folder, reward_folder
 
 from nlhf_repro.conformance import (
     CHECKS,
@@ -62,6 +63,9 @@ MAY_BE_SKIPPED = {  # what has nothing to test in some part, by the beginning of
     ),
     "the order of actions changes nothing": "it scores an action that its settings name",
     "text scores explain the answers": "it has no scores",
+    "the world decides the answers": "its answers are the same in every world",
+    "responder types are responses": "it reads no features",
+    "no response beats the best type": "it reads no features",
     "the vocabulary has every word": "its vocabulary is unbounded",
     **dict.fromkeys(
         (
@@ -97,9 +101,26 @@ def checked(group: str, name: str) -> list[Outcome]:
     return list(check_part(subject_of(f"{group}={name}", settings_of(name), [])))
 
 
+TINY_MODELS = {
+    "reward_model": reward_folder,
+    "pair_preference_model": pair_model_folder,
+    "pair_classifier": ranker_folder,
+}
+
+
 @cache
 def settings_of(name: str) -> list[str]:
-    """What a part needs to be set: a file of prompts, with responses to imitate."""
+    """What a part needs to be set: a file of prompts, with responses to imitate, or weights.
+
+    Texts go through a model one at a time, at which batches round nothing.
+    """
+    if name in TINY_MODELS:
+        folder = TINY_MODELS[name](Path(tempfile.mkdtemp()))
+        most = ["max_length=250"]
+        if name == "pair_classifier":
+            most = ["source_max_length=50", "candidate_max_length=25"]
+        small = (f"name_or_path={folder}", "dtype=float32", "batch_size=1", *most)
+        return [f"oracle.{each}" for each in small]
     if name != "jsonl":
         return []
     path = Path(tempfile.mkdtemp()) / "prompts.jsonl"
@@ -114,7 +135,9 @@ def test_what_ships_conforms(group: str, name: str) -> None:
     assert problems(found) == []
     subject = subject_of(f"{group}={name}", settings_of(name), [])
     passed = sum(each.kind == "ok" for each in found)
-    assert 2 * passed >= len(checks_of(subject)) or ("base_url" in subject.node and passed == 1)
+    featureless = sum(each.sentence.startswith("it reads no features") for each in found)
+    enough = 2 * passed >= len(checks_of(subject)) - featureless
+    assert enough or ("base_url" in subject.node and passed == 1)
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS)
