@@ -18,6 +18,7 @@ LAYERS = [
         "seeds",
         "asking",
         "weights",
+        "questions",
         "games",
         "losses",
         "phases",

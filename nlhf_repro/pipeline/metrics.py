@@ -56,6 +56,8 @@ def _line(trajectory: Trajectory, scores: Mapping[str, Array], point: int) -> di
         "train/preference_evaluations": float(trajectory.preference_evaluations[point]),
     }
     for key, values in scores.items():
+        if not np.isfinite(values[point]).any():  # scored at the last update alone
+            continue
         line[f"{key}/mean"] = float(values[point].mean())
         line[f"{key}/median"] = float(np.median(values[point]))
         line[f"{key}/max"] = float(values[point].max())

@@ -114,6 +114,19 @@ def load_trajectory(folder: Path) -> Trajectory:
         return Trajectory(**{"average": None, **arrays}, ledger=ledger)
 
 
+def at_last(values: Array, points: int) -> Array:
+    """[points, ...]: what was scored at the last recorded update alone, NaN elsewhere."""
+    padded = np.full((points, *values.shape), np.nan)
+    padded[-1] = values
+    return padded
+
+
+def write_judge_draws(folder: Path, draws: Mapping[str, Array]) -> None:
+    """Write judge_draws.npz: by iterate the values [points, draws, items] of every judge draw."""
+    arrays: dict[str, Any] = {str(name): values for name, values in draws.items()}
+    np.savez(folder / "judge_draws.npz", **arrays)
+
+
 def write_scores(
     folder: Path, scores: Mapping[str, Array], updates: Array, policy: str, name: str, version: str
 ) -> None:

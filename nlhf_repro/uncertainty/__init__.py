@@ -51,6 +51,7 @@ from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
     cluster_totals,
     length_controlled,
+    plain_values,
     weighted_ratio,
 )
 from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
@@ -104,6 +105,7 @@ __all__ = [
     "pairwise",
     "percentile_interval",
     "pigeonhole_means",
+    "plain_values",
     "proportion",
     "quantiles_with_censoring",
     "ratio_of_gaps",

@@ -12,6 +12,7 @@ PARTS = {
     "prompts": ("prompts", "has no prompts: take prompts=posts"),
     "oracle": ("oracle", "answers about games alone: take oracle=annotators, or scale=tabular"),
 }
+SCORING = ("score_samples", "requests", "score_model")  # methods of benchmarks of answers
 
 
 def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
@@ -28,7 +29,8 @@ def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -
         if not hasattr(kinds[name], method):
             raise ImpossibleSettingError(f"{name}._target_ = {_path(kinds[name])} {remedy}.")
     for name, kind in kinds.items():
-        if name.startswith("benchmark.") and not hasattr(kind, "score_samples"):
+        scores = any(hasattr(kind, method) for method in SCORING)
+        if name.startswith("benchmark.") and not name.endswith(".judge") and not scores:
             raise ImpossibleSettingError(
                 f"{name} scores policies on games, and a language model is trained: take "
                 "benchmark=[oracle_win_rate], or scale=tabular."
@@ -57,7 +59,8 @@ def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> No
                 f"is null: {remedy}."
             )
     for name, kind in kinds.items():
-        if name.startswith("benchmark.") and hasattr(kind, "score_samples"):
+        reads_text = any(hasattr(kind, method) for method in SCORING)
+        if name.startswith("benchmark.") and reads_text:
             raise ImpossibleSettingError(
                 f"{name} scores answers of a language model, and a policy plays games here: take "
                 f"benchmark=[duality_gap], or {remedy}."

@@ -188,16 +188,25 @@ def score_samples_stage(
     if not getattr(benchmark, "may_refuse", False):
         check_scores(values, name, "last", updates, "prompt")
     scores = {"last": values}
-    chosen_by = task.settings.selection
-    if selection is not None and chosen_by is not None:
-        judge: TextBenchmark = build(config["benchmark"][chosen_by])
-        _, judged = _scores(task, judge, "selection", selection)
-        check_scores(judged, chosen_by, "last", updates, "selection prompt")
-        sign = -1.0 if getattr(judge, "estimates_a_gap", False) else 1.0
-        scores["selected"] = values[best_so_far(sign * judged.mean(axis=1))]
+    if selection is not None:
+        scores["selected"] = values[selected_points(config, selection)]
     write_scores(folder, scores, updates, policy_key, name, benchmark_version)
     description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
+
+
+def selected_points(config: Config, selection: Answered) -> NDArray[np.int64]:
+    """At every recorded point that of the best policy so far, by the benchmark of the selection."""
+    from nlhf_repro.pipeline.stages import check_scores
+
+    task = LanguageTask(config, None)
+    chosen_by = task.settings.selection
+    assert chosen_by is not None
+    judge: TextBenchmark = build(config["benchmark"][chosen_by])
+    updates, judged = _scores(task, judge, "selection", selection)
+    check_scores(judged, chosen_by, "last", updates, "selection prompt")
+    sign = -1.0 if getattr(judge, "estimates_a_gap", False) else 1.0
+    return best_so_far(sign * judged.mean(axis=1))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlhf_repro.interfaces import (
+    Decoding,
     KeepsAnswers,
     LanguageSettings,
     Prompt,
@@ -82,18 +83,24 @@ class LanguageTask:
             made.append(wrapper)
         return made
 
-    def policy(self, prompts: tuple[Prompt, ...]) -> CausalLanguageModelPolicy:
-        """The reference policy over these prompts: the configured model, fine-tuned if it was."""
+    def policy(
+        self, prompts: tuple[Prompt, ...], decoding: Decoding | None = None
+    ) -> CausalLanguageModelPolicy:
+        """The reference policy over these prompts: the configured model, fine-tuned if it was.
+
+        It draws as `language` says, or else as a benchmark's `decoding` does, temperature aside.
+        """
         from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy, GenerationSettings
         from nlhf_repro.models.responses import ResponseBank
         from nlhf_repro.models.snapshots import DiskParameters
 
         settings = self.settings
         model, tokenizer = base_model(self.config)
+        drawn = decoding or settings
         generation = GenerationSettings(
-            settings.max_new_tokens,
-            settings.top_p,
-            settings.top_k,
+            drawn.max_new_tokens,
+            drawn.top_p,
+            drawn.top_k,
             settings.backend,
             settings.sampling_batch,
         )
