@@ -57,7 +57,9 @@ def test_biases_shift_log_odds() -> None:
 def test_shifted_answers_stay_symmetric_and_certain_ones_certain() -> None:
     answers = np.array([0.0, 1e-20, 1e-16, 0.3, 0.5, 1.0])
     shift = np.linspace(-40, 40, 81)[:, None]
-    np.testing.assert_allclose(shifted(answers, shift) + shifted(1 - answers, -shift), 1, atol=1e-15)
+    np.testing.assert_allclose(
+        shifted(answers, shift) + shifted(1 - answers, -shift), 1, atol=1e-15
+    )
     assert (shifted(answers[[0, 5]], shift) == [0, 1]).all()
 
 

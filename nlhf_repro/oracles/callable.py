@@ -27,8 +27,8 @@ class CallableOracle:
 
     An answer depends on its own prompt and responses alone, and draws nothing. With `symmetric`
     both orders are asked and P(a, b) = (f(a, b) + 1 - f(b, a)) / 2; without it f(a, b) + f(b, a)
-    = 1 is yours to keep. The file of each function is part of every key, the modules that it imports
-    are not: after a change in those, change the function's file too.
+    = 1 is yours to keep. The file of each function is part of every key, the modules that it
+    imports are not: after a change in those, change the function's file too.
     """
 
     preference: str | None
