@@ -10,6 +10,7 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    judges,
     language_models,
     learned_oracles,
     ledgers,
@@ -89,6 +90,17 @@ CHECKS: dict[Group, tuple[Check, ...]] = {
         prompts.the_world_decides_the_prompts,
         prompts.the_vocabulary_has_every_word,
         prompts.demonstrations_answer_training_prompts,
+    ),
+    "judge": (
+        judges.every_request_is_answered_once,
+        judges.order_and_company_change_no_reply,
+        judges.the_same_request_has_the_same_reply,
+        judges.draws_differ,
+        judges.first_tokens_have_probabilities,
+        judges.hostile_answers_change_no_other_reply,
+        judges.the_identity_is_plain,
+        judges.the_identity_tells_replies_apart,
+        judges.numbers_are_refused_or_answered_with,
     ),
 }
 """Of every group; of oracles and their wrappers, for games."""

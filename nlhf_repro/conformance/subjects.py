@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.validation import HYDRA_KEYS, check_constructor, load_target
 
-Group = Literal["algorithm", "oracle", "oracle_wrapper", "benchmark", "model", "prompts"]
+Group = Literal["algorithm", "oracle", "oracle_wrapper", "benchmark", "model", "prompts", "judge"]
 
 
 @final
@@ -43,7 +43,7 @@ class Subject:
     @property
     def reads_text(self) -> bool:
         """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
-        methods = ("prompts", "oracle", "learn", "score_samples", "base")
+        methods = ("prompts", "oracle", "learn", "score_samples", "base", "judge")
         return any(hasattr(self.kind, method) for method in methods)
 
     @property

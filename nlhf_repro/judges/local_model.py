@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, final
 
+import numpy as np
 import torch
 
 from nlhf_repro.interfaces import (
@@ -19,7 +20,7 @@ from nlhf_repro.interfaces import (
     Message,
     OnReply,
 )
-from nlhf_repro.judges.decoding import Decoded, decode
+from nlhf_repro.judges.decoding import Asked, Decoded, decode
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.weights import fingerprint, located
 
@@ -112,7 +113,8 @@ class LocalModelJudge:
     def __init__(self, settings: LocalModel, told: Mapping[str, str], tokenizer: Any) -> None:
         self.settings, self.told, self.tokenizer = settings, told, tokenizer
         self.usage = JudgeUsage()
-        special = sorted(map(str, tokenizer.all_special_tokens), key=len, reverse=True)
+        added = (str(x) for x in tokenizer.added_tokens_decoder.values() if x.special)
+        special = sorted({*map(str, tokenizer.all_special_tokens), *added}, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or "(?!)")
 
     @property
@@ -122,10 +124,15 @@ class LocalModelJudge:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The weights' digests or revision, and what is computed with; not how it is batched."""
-        settings = self.settings
-        told = {"name_or_path": settings.name_or_path, "fingerprint": dict(self.told)}
-        return {"judge": "local_model", **told, "dtype": settings.dtype, "device": settings.device}
+        """The digests of a folder's files, or name and revision on the hub; what is computed with.
+
+        How requests are batched is no part of it.
+        """
+        weights = dict(self.told)
+        if set(weights) == {"revision"}:
+            weights["name"] = self.settings.name_or_path
+        computed = {"dtype": self.settings.dtype, "device": self.settings.device}
+        return {"judge": "local_model", "weights": weights, **computed}
 
     def answer(self, requests: Sequence[JudgeRequest], on_reply: OnReply) -> None:
         """Reply to every request, in the order of their lengths.
@@ -144,16 +151,11 @@ class LocalModelJudge:
             else:
                 prompts[position] = tokens
         for batch in self._batches(requests, prompts):
-            decoded = decode(
-                self._model,
-                [prompts[position] for position in batch],
-                [self._room(requests[x].max_tokens, len(prompts[x])) for x in batch],
-                [requests[position].temperature for position in batch],
-                [self._stream(requests[position]) for position in batch],
-                self._ends,
-            )
-            for position, answer in zip(batch, decoded, strict=True):
-                reply = self._reply(requests[position], len(prompts[position]), answer)
+            asked = [self._asked(requests[x], prompts[x]) for x in batch]
+            for position, decoded in zip(
+                batch, decode(self._model, asked, self._ends), strict=True
+            ):
+                reply = self._reply(len(prompts[position]), decoded)
                 on_reply(position, self._counted(reply))
 
     @cached_property
@@ -205,19 +207,21 @@ class LocalModelJudge:
     def _plain(self, text: str) -> str:
         """The text as it can be tokenized, without special tokens."""
         sound = text.encode("utf-8", "replace").decode("utf-8")
-        return self._special.sub(lambda found: " ".join((found[0][:1], found[0][1:])), sound)
+        return self._special.sub(_apart, sound)
 
-    def _stream(self, request: JudgeRequest) -> Any:
-        return generator_for("judge", "local_model", request.draw, repr(request.messages))
+    def _asked(self, request: JudgeRequest, tokens: Sequence[int]) -> Asked:
+        stream = generator_for("judge", "local_model", request.draw, repr(request.messages))
+        room = self._room(request.max_tokens, len(tokens))
+        return Asked(tokens, room, request.temperature, stream, request.top_logprobs)
 
-    def _reply(self, request: JudgeRequest, asked: int, answer: Decoded) -> JudgeReply:
-        kept = sorted(enumerate(answer.first_log_prob), key=lambda each: -each[1])
-        merged: dict[str, float] = {}
-        for token, log_prob in kept[: request.top_logprobs]:
-            merged.setdefault(self.tokenizer.decode([token]), log_prob)
-        text = self.tokenizer.decode(answer.tokens, skip_special_tokens=True)
-        finish = "stop" if answer.ended else "length"
-        return JudgeReply(text, merged, asked, answer.count, finish)
+    def _reply(self, asked: int, decoded: Decoded) -> JudgeReply:
+        first: dict[str, float] = {}
+        for token, log_prob in decoded.first:
+            name = self.tokenizer.decode([token])
+            first[name] = float(np.logaddexp(first.get(name, -np.inf), log_prob))
+        text = self.tokenizer.decode(decoded.tokens, skip_special_tokens=True)
+        said = len(decoded.tokens) + decoded.ended
+        return JudgeReply(text, first, asked, said, "stop" if decoded.ended else "length")
 
     def _counted(self, reply: JudgeReply) -> JudgeReply:
         used = self.usage
@@ -228,3 +232,8 @@ class LocalModelJudge:
             completion_tokens=used.completion_tokens + reply.completion_tokens,
         )
         return reply
+
+
+def _apart(found: re.Match[str]) -> str:
+    token = found[0]
+    return f"{token[0]} {token[1:]}" if len(token) > 1 else " "

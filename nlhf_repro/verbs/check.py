@@ -38,6 +38,7 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "score_samples": "benchmark",
     "build": "model",
     "base": "model",
+    "judge": "judge",
 }
 ROW_KEYS = ("algorithm", "training")
 # Where an algorithm ties no rate to its step: the optimizer of six_algorithms.
