@@ -66,3 +66,14 @@ class Drifting(Fixed):
 
     def at(self, progress):
         return Fixed(0.2 + 0.6 * progress)
+
+
+def prefer_longer(prompts, first, second):
+    """For conf/oracle/callable: the sigmoid of a hundredth of the difference in length."""
+    gaps = length(prompts, first) - length(prompts, second)
+    return 0.5 + np.tanh(gaps / 2) / 2
+
+
+def length(prompts, responses):
+    """In hundreds of characters."""
+    return np.array([len(response) for response in responses]) / 100

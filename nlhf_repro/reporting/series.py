@@ -13,7 +13,7 @@ from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.numbers import exact_count
 
 Axis = Literal["updates", "comparisons", "preference_evaluations"]
-At = Literal["last"] | dict[Axis | Literal["share"], float]
+At = Literal["last", "all"] | dict[Axis | Literal["share"], float]
 
 
 def own_label(row: RowRecord) -> str:
@@ -61,13 +61,13 @@ def training_noun(clusters: str) -> str:
 
 
 def check_at(at: At) -> None:
-    """Refuse a point that is neither `last`, nor one count of one axis, nor a share."""
-    if at == "last":
+    """Refuse what is neither `last`, nor `all`, nor one count of one axis, nor a share."""
+    if isinstance(at, str):
         return
     if len(at) != 1 or min(at.values()) < 0 or at.get("share", 1) > 1:
         raise ImpossibleSettingError(
-            f"at = {at} is no point of a run: write last, one count such as {{updates: 1000}}, or "
-            "{share: 0.5} of the updates."
+            f"at = {at} is no point of a run: write last, all (a mean over every update), one "
+            "count such as {updates: 1000}, or {share: 0.5} of the updates."
         )
 
 
@@ -77,7 +77,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
     Raises:
         RefusedCell: the row ended before that count, or was recorded only after it.
     """
-    if at == "last":
+    if isinstance(at, str):
         return len(row.updates) - 1
     axis, count = _axis_and_count(row, at)
     counts = axis_counts(row, axis)
@@ -90,7 +90,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
 
 def point_note(row: RowRecord, at: At) -> str:
     """Says which point was read where it is not exactly the one asked for."""
-    if at == "last":
+    if isinstance(at, str):
         return ""
     axis, count = _axis_and_count(row, at)
     found = axis_counts(row, axis)[recorded_point(row, at)]
@@ -99,6 +99,8 @@ def point_note(row: RowRecord, at: At) -> str:
 
 def at_text(at: At) -> str:
     """The point in words."""
+    if at == "all":
+        return "and over all updates from the first on"
     if at == "last":
         return "at the end of training"
     ((axis, count),) = at.items()
@@ -129,12 +131,17 @@ def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
 
 
 def values_at(row: RowRecord, benchmark: str, iterate: str, at: At) -> Array:
-    """The finished seeds' values at one point, [seeds, items].
+    """The finished seeds' values at one point, or their mean over all updates, [seeds, items].
 
     Raises:
-        RefusedCell: as `series` and `recorded_point`.
+        RefusedCell: as `series` and `recorded_point`; or not every update was recorded.
     """
-    return series(row, benchmark, iterate)[:, :, recorded_point(row, at)]
+    values = series(row, benchmark, iterate)
+    if at != "all":
+        return values[:, :, recorded_point(row, at)]
+    if len(row.updates) < 2 or not np.array_equal(row.updates, np.arange(len(row.updates))):
+        raise RefusedCell("not every update recorded")
+    return np.asarray(values[:, :, 1:].mean(axis=-1))
 
 
 def check_record(row: RowRecord) -> None:
