@@ -71,10 +71,9 @@ class DriftingPopulation:
 
     def at(self, progress: float) -> AnnotatorOracle:
         """The annotators at a share of the iterations, in [0, 1]."""
-        if progress >= self.ends:
-            share = 1.0
-        else:
-            share = max(progress - self.begins, 0.0) / (self.ends - self.begins)
+        share = float(progress >= self.ends)
+        if self.begins < progress < self.ends:
+            share = (progress - self.begins) / (self.ends - self.begins)
         return self.first.mixed((1 - share) * self.first.shares + share * self.last_shares)
 
     def preference_on(
