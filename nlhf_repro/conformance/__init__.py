@@ -22,6 +22,7 @@ from nlhf_repro.conformance import (
     sample_benchmarks,
     settings,
     text_oracles,
+    text_wrappers,
     ties,
 )
 from nlhf_repro.conformance.outcomes import (
@@ -132,9 +133,24 @@ TEXT_CHECKS: dict[Group, tuple[Check, ...]] = {
 }
 """Of the parts that read text, in place of the checks of games."""
 
+TEXT_WRAPPER_CHECKS: tuple[Check, ...] = (
+    text_wrappers.wrapped_texts_have_probabilities,
+    text_wrappers.wrapped_hostile_texts_are_answered,
+    text_wrappers.wrapped_items_are_answered_apart,
+    text_wrappers.wrapped_scores_are_finite_or_refused,
+    text_wrappers.occasions_are_passed_on,
+    text_wrappers.costs_are_passed_on,
+    text_wrappers.drift_is_passed_on,
+)
+"""Of wrappers that change the answers of an oracle of texts, beside those of games if they do both.
+"""
+
 
 def checks_of(subject: Subject) -> tuple[Check, ...]:
     """The checks of the part's kind."""
+    if subject.group == "oracle_wrapper" and hasattr(subject.kind, "wrap_text"):
+        of_games = CHECKS["oracle_wrapper"] if hasattr(subject.kind, "wrap") else ()
+        return (*of_games, *TEXT_WRAPPER_CHECKS)
     if subject.reads_text and subject.group in TEXT_CHECKS:
         return TEXT_CHECKS[subject.group]
     return CHECKS[subject.group]
@@ -148,6 +164,7 @@ def check_part(subject: Subject) -> Iterable[Outcome]:
 __all__ = [
     "CHECKS",
     "TEXT_CHECKS",
+    "TEXT_WRAPPER_CHECKS",
     "AdviceError",
     "Check",
     "ConformanceError",

@@ -44,7 +44,8 @@ class Subject:
     def reads_text(self) -> bool:
         """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
         methods = ("prompts", "oracle", "learn", "score_samples", "base", "judge")
-        return any(hasattr(self.kind, method) for method in methods)
+        wraps_texts_alone = hasattr(self.kind, "wrap_text") and not hasattr(self.kind, "wrap")
+        return wraps_texts_alone or any(hasattr(self.kind, method) for method in methods)
 
     @property
     def kind(self) -> Any:

@@ -24,10 +24,9 @@ from nlhf_repro.config import (
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.parts import check_game_parts, check_language_parts
 from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
-    check_game_parts,
-    check_language_parts,
     check_language_settings,
     check_oracle_scores,
 )

@@ -21,6 +21,7 @@ from nlhf_repro.interfaces import (
     Split,
     TextBenchmark,
     TrainingSettings,
+    oracle_at,
 )
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
@@ -88,7 +89,7 @@ def train_language_stage(
             build(config["algorithm"]),
             task.policy(task.prompts("training")),
             task.oracle(),
-            [build(node) for node in config["oracle_wrapper"].values()],
+            task.wrappers(),
             settings,
             language,
             config["budget"]["comparisons"],
@@ -227,9 +228,15 @@ def _scores(
 ) -> tuple[Array, Array]:
     """Recorded updates [points], and the benchmark's values [points, prompts]."""
     prompts, oracle = task.prompts(split), task.oracle()
+    iterations = task.config["training"]["iterations"]
     own = read_samples(answered.policies, prompts)
     reference = read_samples(answered.reference, prompts)[0]
-    values = np.stack([benchmark.score_samples(x, reference, oracle) for x in own.values()])
+    values = np.stack(
+        [
+            benchmark.score_samples(x, reference, oracle_at(oracle, update / iterations))
+            for update, x in own.items()
+        ]
+    )
     return np.array(list(own), dtype=np.float64), values
 
 
