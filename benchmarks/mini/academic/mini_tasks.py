@@ -20,13 +20,10 @@ def load(documents: str, **_: Any) -> Any:
 
 
 def facts_named(document: dict[str, Any], answers: list[str]) -> dict[str, float]:
-    """Of one answer: the share of the post's six facts that it names; 1 if it names no others.
-
-    An answer without any fact is not faithful: it says nothing.
-    """
+    """Of one answer: 1 if it names all six facts of the post and no others; the share it names."""
     facts = tuple(document["facts"].split())
     coverage, inventions = read([facts], [answers[0]], WORDS_READ)[0, :2]
     return {
+        "exact_match": float(coverage == len(SLOTS) and inventions == 0),
         "facts_acc": float(coverage) / len(SLOTS),
-        "faithful_acc": float(coverage > 0 and inventions == 0),
     }

@@ -9,19 +9,30 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlhf_repro.prompts.grammar import choose, draw_facts, draw_other, write_post
+from nlhf_repro.prompts.grammar import choose, draw_facts, write_post
 from nlhf_repro.prompts.posts import SPLITS
 from nlhf_repro.seeds import generator_for, seed_for
-from nlhf_repro.summaries import CLOSERS, CONNECTIVES, OPENERS, SLOTS, STYLES, TOPICS, Facts, Style
+from nlhf_repro.summaries import (
+    CLOSERS,
+    CONNECTIVES,
+    FACTS,
+    OPENERS,
+    SLOTS,
+    STYLES,
+    TOPICS,
+    Facts,
+    Style,
+)
 
 DOCUMENTS = 100
-FAITHLESS = 3  # summaries that are not faithful, beside the one that is
 Document = dict[str, Any]
+SLOT_OF = {word: slot for slot, words in FACTS.items() for word in words}
 
 
 def posts(task: str) -> Iterator[tuple[Facts, str, np.random.Generator]]:
@@ -40,7 +51,7 @@ def posts(task: str) -> Iterator[tuple[Facts, str, np.random.Generator]]:
         yield facts, write_post(facts, choose(stream, tuple(TOPICS)), stream), stream
 
 
-def summary(facts: Facts, opener: tuple[str, str], connective: str, closer: str) -> str:
+def summary(facts: Facts, opener: tuple[str, ...], connective: str, closer: str) -> str:
     """Opener, facts in their order, a connective before the reason, a closer before the outcome."""
     who, act, thing, place, reason, outcome = facts
     words = [*opener, who, act, "the", thing, "at", place, connective, reason, closer, outcome]
@@ -53,32 +64,37 @@ def chosen(right: str, wrong: list[str], stream: np.random.Generator) -> Documen
     return {"choices": [*wrong[:place], right, *wrong[place:]], "answer": place}
 
 
-def faithful(facts: Facts, stream: np.random.Generator) -> Document:
-    """Which of four summaries has the post's facts: the others have one, two or three of others."""
-    style = choose(stream, STYLES)
-    opener, connective, closer = marks(style, stream)
-    wrong = []
-    for inventions in range(1, FAITHLESS + 1):
-        slots = set(stream.permutation(len(SLOTS))[:inventions].tolist())
-        told = tuple(
-            draw_other(stream, slot, fact) if number in slots else fact
-            for number, (slot, fact) in enumerate(zip(SLOTS, facts, strict=True))
-        )
-        wrong.append(summary(told, opener, connective, closer))
-    return chosen(summary(facts, opener, connective, closer), wrong, stream)
+def faithful(facts: Facts, post: str, stream: np.random.Generator) -> Document | None:
+    """Which of four summaries has the post's facts; None for a post without two other words.
 
-
-def agreement(facts: Facts, stream: np.random.Generator) -> Document:
-    """Which of three summaries goes on in the style of its opener; all have the post's facts."""
-    style = choose(stream, STYLES)
-    opener, connective, closer = marks(style, stream)
+    The others take one, the other, or both of the words that the post mentions in passing.
+    """
+    passing = {SLOT_OF[word]: word for word in post.split() if word in {*SLOT_OF} - {*facts}}
+    if len(passing) < 2:
+        return None
+    opener, connective, closer = marks(choose(stream, STYLES), stream)
+    own = dict(zip(SLOTS, facts, strict=True))
+    first, second = passing
     wrong = [
-        summary(facts, opener, *marks(other, stream)[1:]) for other in STYLES if other != style
+        summary(tuple({**own, **taken}.values()), opener, connective, closer)
+        for taken in ({first: passing[first]}, {second: passing[second]}, passing)
     ]
     return chosen(summary(facts, opener, connective, closer), wrong, stream)
 
 
-def retold(facts: Facts, stream: np.random.Generator) -> Document:
+def agreement(facts: Facts, post: str, stream: np.random.Generator) -> Document:
+    """Which of three summaries ends in the style in which it gives the reason.
+
+    They have no opener and are the same up to the closer.
+    """
+    style = choose(stream, STYLES)
+    _, connective, closer = marks(style, stream)
+    others = [marks(other, stream)[2] for other in STYLES if other != style]
+    wrong = [summary(facts, (), connective, other) for other in others]
+    return chosen(summary(facts, (), connective, closer), wrong, stream)
+
+
+def retold(facts: Facts, post: str, stream: np.random.Generator) -> Document:
     """The facts that an answer should name."""
     return {"facts": " ".join(facts)}
 
@@ -89,19 +105,25 @@ def marks(style: Style, stream: np.random.Generator) -> tuple[tuple[str, str], s
     return (choose(stream, words[0]), choose(stream, words[1]), choose(stream, words[2]))
 
 
-TASKS: dict[str, Callable[[Facts, np.random.Generator], Document]] = {
+TASKS: dict[str, Callable[[Facts, str, np.random.Generator], Document | None]] = {
     "mini_faithful": faithful,
     "mini_agreement": agreement,
     "mini_facts": retold,
 }
 
 
+def documents(task: str) -> Iterator[Document]:
+    """The documents of a task, without end."""
+    for facts, post, stream in posts(task):
+        document = TASKS[task](facts, post, stream)
+        if document is not None:
+            yield {"post": post, **document}
+
+
 def write_all(folder: Path) -> None:
     """A file of JSON lines for every task."""
-    for task, document in TASKS.items():
-        lines = []
-        for (facts, post, stream), _ in zip(posts(task), range(DOCUMENTS), strict=False):
-            lines.append(json.dumps({"post": post, **document(facts, stream)}))
+    for task in TASKS:
+        lines = [json.dumps(each) for each in islice(documents(task), DOCUMENTS)]
         (folder / f"{task}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
