@@ -9,6 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final, get_args
 
+import numpy as np
+
+from nlhf_repro.benchmarks.academic.choice import choose_metrics
 from nlhf_repro.benchmarks.academic.files import read_run
 from nlhf_repro.benchmarks.academic.isolation import (
     EXAMPLES,
@@ -17,11 +20,7 @@ from nlhf_repro.benchmarks.academic.isolation import (
     seed_answers,
     undisturbed,
 )
-from nlhf_repro.benchmarks.academic.loading import (
-    load_tasks,
-    metrics_of,
-    require_packages_and_data,
-)
+from nlhf_repro.benchmarks.academic.loading import load_tasks, require_packages_and_data
 from nlhf_repro.benchmarks.academic.scores import metric_name, score_run
 from nlhf_repro.benchmarks.academic.task_files import digests, require_tasks
 from nlhf_repro.benchmarks.academic.writing import reading_notes, write_run
@@ -128,14 +127,14 @@ class HarnessTasks:
             confined(folder, self.shared_cache),
         ):
             path, chosen, notes = self._evaluate(model, deepcopy(tokenizer), seed, folder)
-        scores = score_run(read_run(path), chosen)
-        single = metric_name(*reversed(next(iter(chosen.items())))) if len(chosen) == 1 else None
-        names = ", ".join(metric_name(key, name) for name, key in chosen.items())
-        what = names if single else f"mean over {len(chosen)} tasks of equal weight: {names}"
-        return scores.metrics[single or "macro_average"], (
-            f"{what} ({scores.version})",
+        scores = score_run(read_run(path), chosen if len(chosen) > 1 else None)
+        names = [metric_name(key, name) for name, key in chosen.items()]
+        metric = scores.metrics["macro_average" if len(names) > 1 else names[0]]
+        what = f"mean over {len(names)} tasks of equal weight: " if len(names) > 1 else ""
+        return metric, (
+            f"{what}{', '.join(names)} ({scores.version})",
             *scores.notes,
-            *self._notes(),
+            *self._notes(metric),
             *notes,
         )
 
@@ -143,10 +142,23 @@ class HarnessTasks:
     def _folder(self) -> Path | None:
         return None if self.include_path is None else Path(self.include_path).expanduser()
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, metric: MetricScores) -> tuple[str, ...]:
+        flat = [
+            part
+            for part in dict.fromkeys(metric.strata or ())
+            if np.ptp(metric.values[[each == part for each in metric.strata or ()]]) == 0
+        ]
         return (
             f"prompts {'through' if self.apply_chat_template else 'without'} the chat template",
             *(["examples drawn anew for every seed"] if self.examples == "by_seed" else []),
+            *(
+                [
+                    f"all documents of {', '.join(flat)} score alike, so that its part of the "
+                    "error is not known and counts as 0"
+                ]
+                if flat
+                else []
+            ),
         )
 
     def _evaluate(
@@ -157,10 +169,7 @@ class HarnessTasks:
         from lm_eval.models.huggingface import HFLM
 
         loaded, members = load_tasks(self.tasks, self.shots, self._folder)
-        chosen = {
-            name: self._metric(name, [loaded["tasks"][task] for task in members[name]])
-            for name in members
-        }
+        chosen = choose_metrics(loaded, members, self.metrics)
         drawn = EXAMPLES if self.examples == "fixed" else seed_for("academic", "examples", seed)
         for task in loaded["tasks"].values():
             task.set_fewshot_seed(seed=drawn)
@@ -179,22 +188,3 @@ class HarnessTasks:
         )
         notes = reading_notes(results["samples"], reader)
         return write_run(folder, results, loaded["tasks"], seed), chosen, notes
-
-    def _metric(self, name: str, tasks: Sequence[Any]) -> str:
-        """The metric of a name, which all its tasks must have."""
-        common = [each for each in metrics_of(tasks[0]) if _all_have(each, tasks[1:])]
-        wanted = self.metrics.get(name)
-        if wanted is None and len(common) == 1:
-            return common[0]
-        full = wanted if wanted is None or "," in wanted else f"{wanted},none"
-        if full is None or full not in common:
-            shown = ", ".join(each.removesuffix(",none") for each in common) or "none"
-            raise ImpossibleSettingError(
-                f"metrics.{name} = {wanted} is not one metric of every task in it: choose from "
-                f"{shown}."
-            )
-        return full
-
-
-def _all_have(metric: str, tasks: Sequence[Any]) -> bool:
-    return all(metric in metrics_of(task) for task in tasks)

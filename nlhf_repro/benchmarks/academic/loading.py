@@ -6,7 +6,7 @@ Everything that can be missing (a package, a gated data set, the network) is sai
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -156,12 +156,6 @@ def _keep_documents(task: Any) -> None:
     split = task.config.test_split if task.has_test_docs() else task.config.validation_split
     task.dataset = {**task.dataset, split: task.task_docs}
     task.set_config(key="process_docs", value=None)
-
-
-def metrics_of(task: Any) -> Iterator[str]:
-    """The names of a task's metrics, one for every filter, such as "acc,none"."""
-    filters = [each["name"] for each in task.get_config("filter_list") or [{"name": "none"}]]
-    return (f"{metric},{each}" for metric in task.aggregation() for each in filters)
 
 
 def _sentence(error: BaseException) -> str:

@@ -169,13 +169,14 @@ def _metric(
     }
     totals = np.array([sum(values) for values in usable.values()])
     counts = np.array([float(len(values)) for values in usable.values()])
-    unit = _unit(key)
+    unit = unit_of(key)
     values = weighted_ratio(totals, counts) * (100 if unit == "percent" else 1)
     alike = bool((counts == counts[0]).all())
     return MetricScores(name, unit, tuple(f"{task}:{each}" for each in usable), values, alike)
 
 
-def _unit(key: str) -> Unit:
+def unit_of(key: str) -> Unit:
+    """Of a metric such as "acc,none": percent for accuracies, points for all others."""
     name = key.partition(",")[0]
     return "percent" if name in _SHARES or name.endswith("_acc") else "points"
 

@@ -1,0 +1,88 @@
+"""A real Llama whose next token depends on the last one alone, with logits that are said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlhf_repro.models.mini_llama import SPECIAL, word_tokenizer
+
+WORDS = ("a", "b", "c", "d", "e", "q1", "q2", "q3", "then")
+Logits = Mapping[str, Mapping[str, float]]  # of the next word, by the last one; 0 where not said
+
+
+def scripted(logits: Logits, positions: int = 64) -> tuple[Any, Any]:
+    """The model and its tokenizer.
+
+    Embeddings are one-hot and every layer is zero, so that a normalized state is sqrt(tokens) at
+    the last token, and the output weights are the logits divided by it.
+    """
+    from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = word_tokenizer(WORDS)
+    size = 16
+    assert len(tokenizer) <= size
+    settings = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size,
+        intermediate_size=4,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=positions,
+        tie_word_embeddings=False,
+        rms_norm_eps=0.0,
+        pad_token_id=SPECIAL.index("<pad>"),
+        eos_token_id=SPECIAL.index("<eos>"),
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        model = LlamaForCausalLM(settings)
+    number = tokenizer.convert_tokens_to_ids
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.dim() > 1:
+                value.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(size)[: len(tokenizer)])
+        for last, following in logits.items():
+            for word, logit in following.items():
+                model.lm_head.weight[number(word), number(last)] = logit / size**0.5
+    return model.eval(), tokenizer
+
+
+def log_prob(logits: Logits, last: str, words: Sequence[str]) -> float:
+    """Of the words after `last`, by the definition."""
+    tokens, total = [*SPECIAL, *WORDS], 0.0
+    for word in words:
+        values = [logits.get(last, {}).get(each, 0.0) for each in tokens]
+        row = torch.log_softmax(torch.tensor(values, dtype=torch.float64), 0)
+        total += float(row[tokens.index(word)])
+        last = word
+    return total
+
+
+def write_task(folder: Path, name: str, documents: Sequence[Mapping[str, Any]], text: str) -> None:
+    """A task of lm-eval: its data as JSON lines, and a YAML that names them."""
+    data = folder / f"{name}.jsonl"
+    data.write_text("".join(json.dumps(each) + "\n" for each in documents))
+    (folder / f"{name}.yaml").write_text(
+        f"task: {name}\ndataset_path: json\n"
+        f"dataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\n{text}"
+    )
+
+
+CHOICE = """output_type: multiple_choice
+doc_to_text: question
+doc_to_choice: choices
+doc_to_target: answer
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+ANSWER = """output_type: generate_until
+doc_to_text: question
+doc_to_target: answer
+generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
