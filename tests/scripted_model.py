@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,27 +60,3 @@ def log_prob(logits: Logits, last: str, words: Sequence[str]) -> float:
         total += float(row[tokens.index(word)])
         last = word
     return total
-
-
-def write_task(folder: Path, name: str, documents: Sequence[Mapping[str, Any]], text: str) -> None:
-    """A task of lm-eval: its data as JSON lines, and a YAML that names them."""
-    data = folder / f"{name}.jsonl"
-    data.write_text("".join(json.dumps(each) + "\n" for each in documents))
-    (folder / f"{name}.yaml").write_text(
-        f"task: {name}\ndataset_path: json\n"
-        f"dataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\n{text}"
-    )
-
-
-CHOICE = """output_type: multiple_choice
-doc_to_text: question
-doc_to_choice: choices
-doc_to_target: answer
-metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
-"""
-ANSWER = """output_type: generate_until
-doc_to_text: question
-doc_to_target: answer
-generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""

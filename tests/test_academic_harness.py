@@ -1,71 +1,39 @@
-"""lm-eval asked of a model in memory: closed forms, its own numbers, and what it must not touch."""
+"""lm-eval asked of a model in memory: closed forms, its own numbers, examples and seeds."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from scripted_model import ANSWER, CHOICE, log_prob, scripted, write_task
+from academic_tasks import (
+    ANSWER,
+    CHOICE,
+    LOGITS,
+    PICKS,
+    harness,
+    picks_and_answers,
+    results,
+    samples,
+    shuffling,
+    write_task,
+)
+from scripted_model import log_prob, scripted
 
 from nlhf_repro.benchmarks.academic import read_run, score_run
-from nlhf_repro.benchmarks.academic.harness import HarnessTasks
 from nlhf_repro.benchmarks.clustered import standard_error
 from nlhf_repro.interfaces import ImpossibleSettingError, ModelBenchmark
 
-LOGITS = {
-    "q1": {"a": 2.0, "b": 1.0},
-    "q2": {"b": 3.0},
-    "q3": {"c": 9.0, "then": 8.0},
-    "a": {"c": 1.0, "d": 0.5},
-    "b": {"d": 2.5},
-    "c": {"d": 9.0},
-    "d": {"<eos>": 9.0},
-}
-PICKS = [  # question, choices, answer, what the logits prefer
-    ("q1", ["a", "b"], 0, 0),
-    ("q1", ["c", "b", "d"], 0, 1),
-    ("q2", ["a", "b"], 1, 1),
-    ("q1", ["a c", "b d"], 1, 1),
-    ("q1", ["a c", "b e"], 0, 0),
-]
+
+pytestmark = pytest.mark.slow  # importing lm-eval takes seconds
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Tasks whose outcome the logits above decide."""
-    tasks = tmp_path / "tasks"
-    tasks.mkdir()
-    documents = [dict(zip(("question", "choices", "answer"), x, strict=False)) for x in PICKS]
-    write_task(tasks, "picks", documents, CHOICE)
-    answers = [{"question": "a q3", "answer": x, "n": n} for n, x in enumerate(["c d", "c", "c d"])]
-    write_task(tasks, "answers", answers, ANSWER)
-    return tasks
-
-
-def harness(folder: Path, *tasks: str, **changes: Any) -> HarnessTasks:
-    settings: dict[str, Any] = {
-        "shots": {}, "metrics": {}, "include_path": str(folder), "limit": None, "batch_size": 2,
-        "apply_chat_template": False, "examples": "fixed", "shared_cache": False,
-    }  # fmt: skip
-    return HarnessTasks(tasks=list(tasks), **(settings | changes))
-
-
-def samples(record: Path, task: str) -> list[dict[str, Any]]:
-    (path,) = record.glob(f"samples_{task}_*.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def results(record: Path) -> Path:
-    (path,) = record.glob("results_*.json")
-    return path
+    return picks_and_answers(tmp_path)
 
 
 # --- closed forms, and lm-eval's own numbers
@@ -156,78 +124,6 @@ def test_a_stratified_group_keeps_its_error() -> None:
     assert standard_error(flat.values) == pytest.approx(exact, rel=0.03)  # ddof of 440
 
 
-# --- what must not be touched
-
-
-def states(model: Any) -> tuple[Any, ...]:
-    legacy = np.random.get_state()  # noqa: NPY002
-    modes = [module.training for module in model.modules()]
-    return random.getstate(), legacy[1].tolist(), legacy[2:], torch.get_rng_state().tolist(), modes
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_random_states_and_modes_are_put_back(
-    folder: Path, tmp_path: Path, fails: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, tokenizer = scripted(LOGITS)
-    tokenizer.pad_token = None
-    model.train()
-    model.lm_head.train(False)
-    before, flag, path = states(model), sys.dont_write_bytecode, list(sys.path)
-    if fails:
-
-        def broken(*arguments: Any, **keywords: Any) -> None:
-            random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002
-            raise RuntimeError("in the middle")
-
-        monkeypatch.setattr("lm_eval.evaluator.evaluate", broken)
-        with pytest.raises(RuntimeError, match="in the middle"):
-            harness(folder, "picks").score_model(model, tokenizer, 0, tmp_path / "out")
-    else:
-        harness(folder, "picks").score_model(model, tokenizer, 0, tmp_path / "out")
-    assert states(model) == before
-    assert tokenizer.pad_token is None and sys.dont_write_bytecode == flag and sys.path == path
-    assert not (tmp_path / "out" / "cache").exists()
-
-
-WATCHED: dict[str, list[str]] = {}
-
-
-def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook, which lasts for ever: it notes only while there is a list to note in."""
-    if not WATCHED:
-        return
-    opens = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-    if event in ("socket.connect", "socket.getaddrinfo"):
-        WATCHED["connections"].append(f"{event} {arguments}")
-    elif opens or event in ("os.mkdir", "os.rename"):
-        WATCHED["files"].append(str(arguments[0]))
-    elif event == "subprocess.Popen":
-        WATCHED["files"].append(f"process {arguments[0]}")
-
-
-def test_nothing_is_written_elsewhere_and_nobody_is_called(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)  # which conftest forbids
-    shuffling(folder)
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    model, tokenizer = scripted(LOGITS)
-    sys.addaudithook(watch)
-    WATCHED.update(files=[], connections=[])
-    try:
-        harness(folder, "picks", "order").score_model(model, tokenizer, 0, tmp_path / "out")
-        noted = dict(WATCHED)
-    finally:
-        WATCHED.clear()
-    assert len(noted["files"]) > 3  # the hook sees the record, and the prepared data
-    inside = str((tmp_path / "out").resolve())
-    elsewhere = {x for x in noted["files"] if not str(Path(x).resolve()).startswith(inside)}
-    assert {x for x in elsewhere if x != "/dev/null" and not x.isdigit()} == set()
-    assert noted["connections"] == []
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-
-
 # --- examples, seeds and documents
 
 
@@ -263,21 +159,6 @@ def test_examples_are_drawn_as_declared(folder: Path, tmp_path: Path) -> None:
     assert drawn["fixed", 0, 0] == drawn["fixed", 1, 0]
     assert drawn["by_seed", 0, 0] == drawn["by_seed", 0, 1] != drawn["by_seed", 1, 0]
     assert len(kept) == 1  # documents pair whatever is drawn
-
-
-def shuffling(folder: Path) -> None:
-    """A task whose choices are in a random order, by the global state, whenever they are read."""
-    (folder / "shuffling.py").write_text(
-        "import random, datasets\n"
-        "def shuffled(data):\n"
-        "    rows = [dict(row) for row in data]\n"
-        "    for row in rows:\n"
-        "        random.shuffle(row['choices'])\n"
-        "        row['answer'] = row['choices'].index('a')\n"
-        "    return datasets.Dataset.from_list(rows)\n"
-    )
-    documents = [{"question": "q1", "choices": list("abcd"), "n": n} for n in range(8)]
-    write_task(folder, "order", documents, f"{CHOICE}process_docs: !function shuffling.shuffled\n")
 
 
 def test_documents_that_a_task_shuffles_stay(folder: Path, tmp_path: Path) -> None:

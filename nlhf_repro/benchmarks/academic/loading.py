@@ -6,6 +6,7 @@ Everything that can be missing (a package, a gated data set, the network) is sai
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,15 +43,24 @@ def _require_ifeval(name: str) -> None:
             f"{name} needs {', '.join(missing)}: pip install 'lm-eval[ifeval]', or leave it out of "
             "tasks."
         )
-    import nltk
-
-    try:
-        nltk.data.find("tokenizers/punkt_tab")
-    except LookupError as error:
+    if not any(any(place.glob("tokenizers/punkt_tab*")) for place in _nltk_places()):
         raise ImpossibleSettingError(
             f"{name} needs nltk's punkt_tab: run python -m nltk.downloader punkt_tab, or leave it "
             "out of tasks."
-        ) from error
+        )
+
+
+def _nltk_places() -> list[Path]:
+    """Where nltk looks for its data, without the seconds that importing it takes."""
+    named = [Path(each) for each in os.environ.get("NLTK_DATA", "").split(os.pathsep) if each]
+    prefix = Path(sys.prefix)
+    return [
+        *named,
+        Path("~/nltk_data").expanduser(),
+        *(prefix / part for part in ("nltk_data", "share/nltk_data", "lib/nltk_data")),
+        *(Path(part) / "nltk_data" for part in ("/usr/share", "/usr/local/share", "/usr/lib")),
+        Path("/usr/local/lib/nltk_data"),
+    ]
 
 
 def _may_load_gpqa() -> bool:
@@ -137,12 +147,26 @@ def _set_shots(task: Any, name: str, wanted: int | None) -> None:
             f"shots.{name} = {wanted}, but {task.task_name} is a task without examples: set "
             f"shots.{name}=0, or take another task."
         )
-    if wanted and not hasattr(task, "sampler"):
+    if wanted and _shows_what_it_asks(task):
         raise ImpossibleSettingError(
-            f"shots.{name} = {wanted}, but {task.task_name} has no split for examples: set "
-            f"shots.{name}=0."
+            f"shots.{name} = {wanted}, but {task.task_name} has no other documents for examples "
+            f"than those it asks about: set shots.{name}=0."
         )
     task.set_config(key="num_fewshot", value=wanted)
+
+
+def _shows_what_it_asks(task: Any) -> bool:
+    """Whether a document could be among its own examples, with its answer.
+
+    lm-eval falls back from a split for examples to training, validation and test, and takes the
+    document out of its examples only where the split for examples is the test split.
+    """
+    config, declared = task.config, task.fewshot_cfg
+    if declared.split is None and declared.samples is not None:
+        return False
+    pool = declared.split or config.training_split or config.validation_split or config.test_split
+    asked = config.test_split or config.validation_split
+    return bool(pool == asked and declared.split != config.test_split)
 
 
 def _keep_documents(task: Any) -> None:
