@@ -27,7 +27,6 @@ from nlhf_repro.benchmarks.academic import read_run, score_run
 from nlhf_repro.benchmarks.clustered import standard_error
 from nlhf_repro.interfaces import ImpossibleSettingError, ModelBenchmark
 
-
 pytestmark = pytest.mark.slow  # importing lm-eval takes seconds
 
 

@@ -14,7 +14,6 @@ import torch
 from academic_tasks import LOGITS, harness, picks_and_answers, shuffling
 from scripted_model import scripted
 
-
 pytestmark = pytest.mark.slow  # importing lm-eval takes seconds
 
 
