@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 
@@ -28,8 +28,8 @@ from nlhf_repro.interfaces import ImpossibleSettingError, MetricScores
 from nlhf_repro.seeds import seed_for
 
 Examples = Literal["fixed", "by_seed"]
-"""fixed: lm-eval's own draw of few-shot examples, the same for every policy and seed; by_seed: each
-training seed draws its own, so that the spread over seeds holds their luck too."""
+"""fixed: lm-eval's own draw of few-shot examples, whatever the seed; by_seed: every seed that a
+model is scored with draws its own, so that the spread over seeds holds their luck too."""
 
 
 @final
@@ -61,7 +61,6 @@ class HarnessTasks:
     apply_chat_template: bool
     examples: Examples
     shared_cache: bool
-    comparable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         names = list(self.tasks)
@@ -81,6 +80,11 @@ class HarnessTasks:
                 f"examples = {self.examples} is unknown: choose from "
                 f"{', '.join(get_args(Examples))}."
             )
+
+    @property
+    def comparable(self) -> bool:
+        """With all documents, up to the shots and the template, which the notes say."""
+        return self.limit is None
 
     def check(self) -> None:
         """Find what is wrong before anything is trained; without network, in under a second.
