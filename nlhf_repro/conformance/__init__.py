@@ -10,11 +10,13 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    judged_benchmarks,
     judges,
     language_models,
     learned_oracles,
     ledgers,
     memory,
+    model_benchmarks,
     models,
     oracles,
     prompts,
@@ -34,6 +36,7 @@ from nlhf_repro.conformance.outcomes import (
     outcomes,
 )
 from nlhf_repro.conformance.subjects import Group, Subject
+from nlhf_repro.pipeline.scored import kind_of
 
 CHECKS: dict[Group, tuple[Check, ...]] = {
     "algorithm": (
@@ -146,8 +149,29 @@ TEXT_WRAPPER_CHECKS: tuple[Check, ...] = (
 """
 
 
+BENCHMARK_CHECKS: dict[str, tuple[Check, ...]] = {
+    "judged": (
+        judged_benchmarks.questions_are_told_apart,
+        judged_benchmarks.requests_show_the_answers,
+        judged_benchmarks.who_is_preferred_wins,
+        judged_benchmarks.scores_belong_to_questions,
+        judged_benchmarks.the_same_judgments_write_the_same_bytes,
+        judged_benchmarks.hostile_answers_are_judged,
+        judged_benchmarks.what_cannot_be_read_is_refused,
+        judged_benchmarks.settings_of_scoring_are_settings,
+    ),
+    "model": (
+        model_benchmarks.a_model_is_scored_and_left_alone,
+        model_benchmarks.a_model_benchmark_has_a_fingerprint,
+    ),
+}
+"""Of benchmarks that ask a judge, or the model itself."""
+
+
 def checks_of(subject: Subject) -> tuple[Check, ...]:
     """The checks of the part's kind."""
+    if subject.group == "benchmark" and kind_of(subject.node) in BENCHMARK_CHECKS:
+        return BENCHMARK_CHECKS[kind_of(subject.node)]
     if subject.group == "oracle_wrapper" and hasattr(subject.kind, "wrap_text"):
         of_games = CHECKS["oracle_wrapper"] if hasattr(subject.kind, "wrap") else ()
         return (*of_games, *TEXT_WRAPPER_CHECKS)
@@ -162,6 +186,7 @@ def check_part(subject: Subject) -> Iterable[Outcome]:
 
 
 __all__ = [
+    "BENCHMARK_CHECKS",
     "CHECKS",
     "TEXT_CHECKS",
     "TEXT_WRAPPER_CHECKS",

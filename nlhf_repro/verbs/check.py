@@ -37,6 +37,8 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "wrap_text": "oracle_wrapper",
     "score": "benchmark",
     "score_samples": "benchmark",
+    "requests": "benchmark",
+    "score_model": "benchmark",
     "build": "model",
     "base": "model",
     "judge": "judge",

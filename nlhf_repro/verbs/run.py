@@ -153,13 +153,15 @@ def check_parts(config: Config) -> None:
 
 
 def check_asked(config: Config) -> None:
-    """Refuse judged benchmarks without a judge, or whose files are not there.
+    """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
 
     Raises:
         ImpossibleSettingError: before any model is trained.
     """
     for name, node in config["benchmark"].items():
-        if kind_of(node) == "judged":
+        if kind_of(node) == "model":
+            build(node).check()
+        elif kind_of(node) == "judged":
             judge_of(config, name)
             benchmark = judged_benchmark(config, name)
             if not benchmark.questions():
