@@ -14,6 +14,14 @@ TINY_MODELS = {
     "pair_preference_model": pair_model_folder,
     "pair_classifier": ranker_folder,
 }
+NOT_HERE = {  # official files that these tests do not have, and packages
+    **dict.fromkeys(("alpaca_eval", "alpaca_eval_lc"), "nlhf fetch alpaca_eval"),
+    **dict.fromkeys(
+        ("arena_hard", "arena_hard_v2", "arena_hard_v2_creative"), "nlhf fetch arena_hard"
+    ),
+    **dict.fromkeys(("mt_bench", "mt_bench_pairwise"), "nlhf fetch mt_bench"),
+    "academic": "pip install",
+}
 VOTES = [
     {"prompt": "posts/0/training/0", "response_a": "so", "response_b": "it", "votes_a": 2}
     | {"votes_b": 1}

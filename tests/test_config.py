@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import user_folder
 from conftest import CONF
-from needed_settings import needed
+from needed_settings import NOT_HERE, needed
 
 from nlhf_repro.cells import experiment_cells, row_overrides, single_cell
 from nlhf_repro.config import compose_config, conf_directory, resolved_config, search_path_override
@@ -51,7 +51,12 @@ def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str)
     scale = scale_of(group, choice)
     if group == "oracle" and scale:
         needs.append("benchmark=[oracle_win_rate]")  # others need an oracle with features
-    check_parts(single_cell([*scale, override, *needs]).config)
+    config = single_cell([*scale, override, *needs]).config
+    if choice in NOT_HERE:
+        with pytest.raises(ImpossibleSettingError, match=NOT_HERE[choice]):
+            check_parts(config)
+    else:
+        check_parts(config)
 
 
 def scale_of(group: str, choice: str) -> list[str]:
