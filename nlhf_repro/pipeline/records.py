@@ -99,7 +99,7 @@ def _row_record(
         missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
-        comparisons=first.trajectory.comparisons if first else np.empty(0),
+        comparisons=_mean_comparisons([run for seed_runs in runs for run in seed_runs]),
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
         values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
@@ -171,6 +171,13 @@ def _judges(label: str, runs: Sequence[Sequence[_Run]]) -> dict[str, tuple[str, 
             "have all of them judged alike."
         )
     return found[0] if found else {}
+
+
+def _mean_comparisons(runs: Sequence[_Run]) -> Array:
+    """At every recorded point; runs differ in it where some ended early."""
+    if not runs:
+        return np.empty(0)
+    return np.asarray(np.mean([run.trajectory.comparisons for run in runs], axis=0))
 
 
 def _measured(worlds: Sequence[_Run]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.numbers import exact_count
 
 Axis = Literal["updates", "comparisons", "preference_evaluations"]
-At = Literal["last"] | dict[Axis | Literal["share"], float]
+At = Literal["last", "all"] | dict[Axis | Literal["share"], float]
 
 
 def own_label(row: RowRecord) -> str:
@@ -62,13 +62,13 @@ def training_noun(clusters: str) -> str:
 
 
 def check_at(at: At) -> None:
-    """Refuse a point that is neither `last`, nor one count of one axis, nor a share."""
-    if at == "last":
+    """Refuse what is neither `last`, nor `all`, nor one count of one axis, nor a share."""
+    if isinstance(at, str):
         return
     if len(at) != 1 or min(at.values()) < 0 or at.get("share", 1) > 1:
         raise ImpossibleSettingError(
-            f"at = {at} is no point of a run: write last, one count such as {{updates: 1000}}, or "
-            "{share: 0.5} of the updates."
+            f"at = {at} is no point of a run: write last, all (a mean over every update), one "
+            "count such as {updates: 1000}, or {share: 0.5} of the updates."
         )
 
 
@@ -78,7 +78,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
     Raises:
         RefusedCell: the row ended before that count, or was recorded only after it.
     """
-    if at == "last":
+    if isinstance(at, str):
         return len(row.updates) - 1
     axis, count = _axis_and_count(row, at)
     counts = axis_counts(row, axis)
@@ -91,7 +91,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
 
 def point_note(row: RowRecord, at: At) -> str:
     """Says which point was read where it is not exactly the one asked for."""
-    if at == "last":
+    if isinstance(at, str):
         return ""
     axis, count = _axis_and_count(row, at)
     found = axis_counts(row, axis)[recorded_point(row, at)]
@@ -100,6 +100,8 @@ def point_note(row: RowRecord, at: At) -> str:
 
 def at_text(at: At) -> str:
     """The point in words."""
+    if at == "all":
+        return "and over all updates from the first on"
     if at == "last":
         return "at the end of training"
     ((axis, count),) = at.items()
@@ -143,12 +145,18 @@ def scored_series(row: RowRecord, benchmark: str, iterate: str) -> tuple[Array, 
 
 
 def values_at(row: RowRecord, benchmark: str, iterate: str, at: At) -> Array:
-    """The finished seeds' values at one point, [seeds, items].
+    """The finished seeds' values at one point, or their mean over all updates, [seeds, items].
 
     Raises:
-        RefusedCell: as `scored_series` and `recorded_point`, or the point was not scored.
+        RefusedCell: as `scored_series` and `recorded_point`; the point was not scored; or, of all
+            updates, one was not recorded or not scored.
     """
     values, scored = scored_series(row, benchmark, iterate)
+    if at == "all":
+        every = np.array_equal(row.updates, np.arange(len(row.updates)))
+        if len(row.updates) < 2 or not every or not scored[1:].all():
+            raise RefusedCell("not every update recorded and scored")
+        return np.asarray(values[:, :, 1:].mean(axis=-1))
     point = recorded_point(row, at)
     if not scored[point]:
         raise RefusedCell(f"not scored at update {exact_count(row.updates[point])}")

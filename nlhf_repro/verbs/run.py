@@ -24,10 +24,9 @@ from nlhf_repro.config import (
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.parts import check_game_parts, check_language_parts
 from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
-    check_game_parts,
-    check_language_parts,
     check_language_settings,
     check_oracle_scores,
 )
@@ -154,13 +153,15 @@ def check_parts(config: Config) -> None:
 
 
 def check_asked(config: Config) -> None:
-    """Refuse judged benchmarks without a judge, or whose files are not there.
+    """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
 
     Raises:
         ImpossibleSettingError: before any model is trained.
     """
     for name, node in config["benchmark"].items():
-        if kind_of(node) == "judged":
+        if kind_of(node) == "model":
+            build(node).check()
+        elif kind_of(node) == "judged":
             judge_of(config, name)
             benchmark = judged_benchmark(config, name)
             if not benchmark.questions():

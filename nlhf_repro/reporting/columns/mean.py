@@ -41,7 +41,8 @@ class MeanValue:
         header: The column's title.
         benchmark: Any benchmark whose values are of one order of magnitude.
         iterate: last or average.
-        at: `last`, or one count such as {updates: 1000}.
+        at: `last`, one count such as {updates: 1000}, or `all`: the mean over every update from the
+            first on, as for regret in a changing world; all of them have to be recorded.
         across_regularization: Whether rows of different regularization may be compared.
     """
 
