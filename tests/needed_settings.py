@@ -7,6 +7,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from tiny_oracles import pair_model_folder, ranker_folder, reward_folder
+
+TINY_MODELS = {
+    "reward_model": reward_folder,
+    "pair_preference_model": pair_model_folder,
+    "pair_classifier": ranker_folder,
+}
 VOTES = [
     {"prompt": "posts/0/training/0", "response_a": "so", "response_b": "it", "votes_a": 2}
     | {"votes_b": 1}
@@ -15,7 +22,17 @@ VOTES = [
 
 @cache
 def needed(group: str, name: str) -> tuple[str, ...]:
-    """Overrides, with files in a folder of their own."""
+    """Overrides, with files in a folder of their own.
+
+    Texts go through a model one at a time, at which batches round nothing.
+    """
+    if name in TINY_MODELS:
+        folder = TINY_MODELS[name](Path(tempfile.mkdtemp()))
+        most = ["max_length=250"]
+        if name == "pair_classifier":
+            most = ["source_max_length=50", "candidate_max_length=25"]
+        small = (f"name_or_path={folder}", "dtype=float32", "batch_size=1", *most)
+        return tuple(f"oracle.{each}" for each in small)
     if (group, name) == ("prompts", "jsonl"):
         lines = [{"prompt": f"say {n}", "response": f"{n}"} for n in range(1400)]
         return (f"prompts.path={written(lines)}",)

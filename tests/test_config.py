@@ -20,10 +20,10 @@ from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
 GROUPS = (
-    *("algorithm", "model", "oracle", "oracle_wrapper", "prompts", "language"),
-    *("benchmark", "tracker", "table"),
+    *("algorithm", "model", "oracle", "oracle_wrapper", "prompts", "judge", "benchmark"),
+    *("language", "tracker", "table"),
 )
-PARTS = GROUPS[:5] + GROUPS[6:7]
+PARTS = GROUPS[:7]
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 MINI = ["experiment=mini/default"]
 SHARED = ("algorithm", "tracker")
@@ -203,7 +203,7 @@ def test_a_file_that_a_shipped_one_hides_is_refused(tmp_path: Path) -> None:
     assert search_path_override(str(tmp_path))
 
 
-@pytest.mark.parametrize("group", [*GROUPS[:7], "experiment"])
+@pytest.mark.parametrize("group", [*GROUPS[:8], "experiment"])
 def test_the_first_line_of_what_is_listed_says_what_it_is_and_its_source(group: str) -> None:
     listed = choices([CONF])[group]
     assert listed and (group != "experiment" or {"mini/default", "mini/quickstart"} <= set(listed))

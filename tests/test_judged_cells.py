@@ -74,9 +74,7 @@ def test_scores_are_the_mean_over_draws_and_of_the_last_update_alone(cell) -> No
 def test_the_notes_name_the_judge_and_that_numbers_are_not_published(cell) -> None:
     folder, result, _ = cell
     notes = json.loads((evaluated(folder, result) / "benchmark.json").read_text())["notes"]
-    assert notes[0] == (
-        "judge: rule: longer, 5 draws of it; not comparable with published numbers"
-    )
+    assert notes[0] == ("judge: rule: longer, 5 draws of it; not comparable with published numbers")
     assert run_record(result)["judges"][ALPACA]["judge"] == "rule: longer"
     lines = (result.directory / "metrics.jsonl").read_text().splitlines()
     assert [ALPACA in line for line in lines] == [False, False, True]

@@ -26,7 +26,7 @@ ROUNDING = 1e-5
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sharp untrained model, whose replies differ and end at several lengths."""
     path = tmp_path_factory.mktemp("judge")
-    model, tokenizer = MiniLlama(16, 2, 2, 24, positions=64, tied=False).base(WORDS, 3)
+    model, tokenizer = MiniLlama(16, 2, 2, 24, positions=64, tied=False).base(WORDS, 10)
     with torch.no_grad():
         weight = model.get_output_embeddings().weight
         weight.mul_(3.0)
@@ -58,7 +58,7 @@ def plain(made: LocalModelJudge, given: JudgeRequest) -> Iterator[torch.Tensor]:
     text = f"<user> {given.messages[0].content} <assistant>"
     tokens = made.tokenizer(text, add_special_tokens=False)["input_ids"]
     for _ in range(given.max_tokens):
-        step = plain_step(made._model, tokens)
+        step = plain_step(made._model, tokens).detach()
         yield step
         tokens = [*tokens, int(step.argmax())]
 

@@ -13,6 +13,7 @@ from nlhf_repro.pipeline.keys import (
     base_factors,
     environment,
     is_language,
+    oracle_settings,
     reference_sample_key,
     sample_key,
     train_key,
@@ -47,7 +48,7 @@ def evaluation_key(config: Config, name: str) -> str:
         scored |= {"settings": node, "lm-eval": version("lm-eval")}
         scored |= environment(config, node, torch=False, module=MODEL_MODULE)
     else:
-        settings = {"oracle": config["oracle"], "benchmark": node}
+        settings = {"oracle": oracle_settings(config), "benchmark": node}
         scored = {"train": train_key(config), "settings": settings}
         if is_language(config):
             del scored["train"]

@@ -42,6 +42,7 @@ def is_deterministic(config: Config) -> bool:
 def training_settings(config: Config) -> dict[str, Any]:
     """The nodes that training reads."""
     settings = {node: config[node] for node in TRAINING_NODES}
+    settings["oracle"] = oracle_settings(config)
     if is_language(config):
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
         settings |= {"prompts": prompts_settings(config), "language": language}
@@ -58,7 +59,16 @@ def prompts_settings(config: Config) -> dict[str, Any]:
 
 def model_settings(config: Config) -> dict[str, Any]:
     """The node of the model, with the hash of the files that it is loaded from where it is."""
-    node = dict(config["model"])
+    return _with_files(config["model"])
+
+
+def oracle_settings(config: Config) -> dict[str, Any]:
+    """The node of the oracle, with the hash of the files that it is loaded from where it is."""
+    return _with_files(config["oracle"])
+
+
+def _with_files(part: Config) -> dict[str, Any]:
+    node = dict(part)
     fingerprint = getattr(build(node), "fingerprint", None)
     return node if fingerprint is None else {**node, "files": fingerprint()}
 

@@ -34,6 +34,7 @@ from nlhf_repro.uncertainty.gaps import (
     geometric_mean,
     ratio_of_gaps,
 )
+from nlhf_repro.uncertainty.judges import judge_note
 from nlhf_repro.uncertainty.max_t import MaxT, contrast_correlation, max_t
 from nlhf_repro.uncertainty.multiplicity import benjamini_hochberg, holm
 from nlhf_repro.uncertainty.pairwise import Pairwise, pairwise
@@ -98,6 +99,7 @@ __all__ = [
     "geometric_mean",
     "halved_estimate",
     "holm",
+    "judge_note",
     "length_controlled",
     "max_t",
     "median_with_censoring",

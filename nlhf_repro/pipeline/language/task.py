@@ -18,6 +18,7 @@ from nlhf_repro.interfaces import (
     Split,
     TextOracle,
 )
+from nlhf_repro.pipeline.answer_files import answer_file
 from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.keys import prompts_settings
 from nlhf_repro.pipeline.language.kept import answers_key
@@ -66,7 +67,10 @@ class LanguageTask:
         """The true oracle of the world, before any wrapper; it keeps its answers if it can."""
         oracle: TextOracle = build(self.config["oracle"]).oracle(self.config["world"])
         if isinstance(oracle, KeepsAnswers):
-            oracle.keep_answers(Path(self.config["output_dir"]) / "answers.sqlite")
+            node = self.config["oracle"]
+            oracle.keep_answers(
+                answer_file(Path(self.config["output_dir"]), node.get("judge", node))
+            )
         return oracle
 
     def wrappers(self) -> list[Any]:
