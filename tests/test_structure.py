@@ -27,6 +27,7 @@ LAYERS = [
         "summaries",
         "uncertainty",
     },
+    {"preferences"},
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking", "templates"},
@@ -35,7 +36,18 @@ LAYERS = [
     {"verbs", "cli", "__main__"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
-HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}}
+HEAVY_ALLOWED = {
+    "torch": {
+        "models",
+        "losses",
+        "oracles",
+        "judges",
+        "weights",
+        "preferences",
+        "pipeline",
+        "conformance",
+    }
+}
 
 
 def room(path: Path) -> str:

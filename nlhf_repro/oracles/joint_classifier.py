@@ -1,0 +1,120 @@
+"""A classifier of two responses at once that `nlhf run pipeline=fit_oracle` has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Prompt
+from nlhf_repro.preferences.records import PreferenceRecord
+
+
+@final
+@dataclass(frozen=True)
+class JointClassifier:
+    """P = (sigmoid(m(y, y')) + 1 - sigmoid(m(y', y))) / 2, m one output for both responses.
+
+    A sequence classifier over the text of `pair_preference_model`, from a folder with safetensors
+    weights; `batch_size` ordered pairs go through it at once. The same in every world.
+    """
+
+    name_or_path: str
+    batch_size: int
+    device: str
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ImpossibleSettingError(
+                f"oracle.batch_size = {self.batch_size} must be at least 1: raise it."
+            )
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the folder's files: what results are kept under.
+
+        Raises:
+            ImpossibleSettingError: no such folder.
+        """
+        import hashlib
+
+        folder = Path(self.name_or_path).expanduser()
+        if not (folder / "config.json").is_file():
+            raise ImpossibleSettingError(
+                f"oracle.name_or_path = {self.name_or_path} is no folder with a model: give the "
+                "one that nlhf run pipeline=fit_oracle fit.kind=joint_classifier prints."
+            )
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        return {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+
+    def oracle(self, world: int) -> JointClassifierOracle:
+        """The oracle, whatever the world."""
+        self.fingerprint()
+        return JointClassifierOracle(self)
+
+
+@final
+class JointClassifierOracle:
+    """Asked in both orders."""
+
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+
+    def __init__(self, settings: JointClassifier) -> None:
+        self._settings = settings
+
+    def preference(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
+    ) -> Array:
+        """Probabilities, [items]; exchanged responses sum to 1 within 1e-15.
+
+        Every different ordered pair is read once, in an order of its own, so that the order in
+        which they are asked about changes no bit.
+        """
+        from nlhf_repro.preferences.fitting import predictions
+
+        asked = list(zip(prompts, first, second, strict=True))
+        keys = [
+            (x.messages, *pair) for x, one, other in asked for pair in ((one, other), (other, one))
+        ]
+        known = {
+            key: PreferenceRecord(x, key[1], key[2], 0.5)
+            for key, x in zip(keys, (x for x, *_ in asked for _ in range(2)), strict=True)
+        }
+        order = sorted(known, key=lambda key: (-len(key[1]) - len(key[2]), repr(key)))
+        rows = [known[key] for key in order]
+        found = dict(
+            zip(order, predictions(self._learner, rows, self._settings.batch_size), strict=True)
+        )
+        shown = np.array([found[key] for key in keys[0::2]])
+        exchanged = np.array([found[key] for key in keys[1::2]])
+        return np.asarray(0.5 + (shown - exchanged) / 2, dtype=np.float64)
+
+    def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
+        """Refused: pairs are compared.
+
+        Raises:
+            ImpossibleSettingError: always.
+        """
+        raise ImpossibleSettingError(
+            "oracle=joint_classifier compares two responses and has no score of one: take "
+            "oracle=reward_model, or labels other than scores."
+        )
+
+    @cached_property
+    def _learner(self) -> Any:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        from nlhf_repro.preferences.transformer_models import TransformerLearner
+
+        name = str(Path(self._settings.name_or_path).expanduser())
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False
+        )
+        return TransformerLearner("joint_classifier", model.to(self._settings.device), tokenizer)
