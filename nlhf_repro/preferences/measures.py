@@ -16,6 +16,7 @@ from nlhf_repro.uncertainty import (
     bounded_interval,
     cluster_totals,
     estimate,
+    proportion,
     weighted_ratio,
 )
 
@@ -69,19 +70,16 @@ class HeldOut:
 
 
 def quality(held_out: HeldOut, bins: int) -> dict[str, Any]:
-    """Accuracy, log-loss, calibration and position bias, each as a `Measure`.
+    """Accuracy, log-loss and calibration, each as a `Measure`.
 
     accuracy: share of the answers that the prediction agrees with, a tie counting half; an answer
-    between 0 and 1 is a share of answers. log_loss: of the predictions, in nats. position_bias:
-    mean of (shown + exchanged - 1) / 2, how much more often the first place is preferred than it
-    should; position_inconsistency: mean |shown + exchanged - 1|.
-    calibration_error: see `calibration`.
+    between 0 and 1 is a share of answers. log_loss: of the predictions, in nats.
+    calibration_error: see `calibration`; `_if_calibrated`, what it would read if they were true.
     """
     predicted, answers = held_out.predicted, held_out.answers
     right = np.where(predicted == 0.5, 0.5, np.where(predicted > 0.5, answers, 1 - answers))
     sure = np.clip(predicted, _LEAST, 1 - _LEAST)
     losses = -(answers * np.log(sure) + (1 - answers) * np.log(1 - sure))
-    lean = held_out.shown + held_out.exchanged - 1
     error, table = calibration(held_out, bins)
     return {
         "accuracy": _over_items(right, held_out.prompts, (0.0, 1.0)),
@@ -89,9 +87,19 @@ def quality(held_out: HeldOut, bins: int) -> dict[str, Any]:
         "calibration_error": error,
         "calibration_error_if_calibrated": _if_calibrated(held_out, bins),
         "reliability": [asdict(each) for each in table],
+    }
+
+
+def position(held_out: HeldOut) -> dict[str, Measure]:
+    """What the order of the responses changes.
+
+    position_bias: mean of (shown + exchanged - 1) / 2, how much more often the first place is
+    preferred than it should, in [-1/2, 1/2]. position_inconsistency: mean |shown + exchanged - 1|.
+    """
+    lean = held_out.shown + held_out.exchanged - 1
+    return {
         "position_bias": _over_items(lean / 2, held_out.prompts, (-0.5, 0.5)),
         "position_inconsistency": _over_items(np.abs(lean), held_out.prompts, (0.0, 1.0)),
-        "comparisons": len(answers),
     }
 
 
@@ -212,6 +220,14 @@ def _over_items(
 
 
 def _measure(clusters: Array, bounds: tuple[float, float] | None) -> Measure:
+    """One value a prompt; where all are at one end of the range, Wilson's for that many prompts.
+
+    Equal values have no spread, and an interval of no width would claim what they do not show.
+    """
+    if bounds is not None and len(clusters) > 1 and set(clusters.tolist()) in ({x} for x in bounds):
+        share = proportion(clusters[None] == bounds[1])
+        ends = [bounds[0] + (bounds[1] - bounds[0]) * x for x in (share.lower, share.upper)]
+        return Measure(float(clusters[0]), ends[0], ends[1], len(clusters), share.note)
     found = estimate(clusters[None])
     ends = (found.lower, found.upper) if bounds is None else bounded_interval(found, *bounds)
     return Measure(found.estimate, *ends, found.clusters, found.note)

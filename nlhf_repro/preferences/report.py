@@ -15,12 +15,12 @@ TITLES = {
     "log_loss": "log-loss, nats",
     "calibration_error": "calibration error (ECE)",
     "position_bias": "position bias",
-    "position_inconsistency": "|P(order 1) + P(order 2) - 1|",
+    "position_inconsistency": "disagreement of the two orders",
     "cycle_share": "triples that cycle",
     "cyclic_part": "cyclic part of squared log-odds",
     "true_cycle_share": "triples that cycle, true preference",
     "true_cyclic_part": "cyclic part of squared log-odds, true preference",
-    "absolute_error": "mean |P - true P|",
+    "absolute_error": "mean absolute error of P",
     "agreement": "same preference as the true one",
     "rank_correlation": "rank correlation with the true one (tau-b)",
 }
@@ -65,7 +65,9 @@ def markdown(report: Mapping[str, Any]) -> Iterator[str]:
             f"A calibrated model would read a calibration error of {known:.4f} on as many drawn "
             "answers: noise counts as error."
         )
-    if "cycle_share" not in report:
+    if report["kind"] == "reward_model":
+        yield "Position bias and cycles: none, since a reward ranks responses one by one."
+    elif "cycle_share" not in report:
         yield "Cycles: not measured, since no held-out prompt has three responses."
     yield ""
     yield f"Reliability, {len(report['reliability'])} bins of equal mass, both orders:"

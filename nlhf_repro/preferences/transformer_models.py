@@ -6,8 +6,8 @@ What is saved is a folder that the oracles of the same names load (`joint_classi
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, final
 
@@ -70,8 +70,14 @@ class TransformerLearner:
 
     def save(self, folder: Path) -> None:
         """Write config.json, safetensors weights and the tokenizer."""
+        from transformers.utils import logging
+
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
         self.model.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
+        if shown:
+            logging.enable_progress_bar()
 
     def _response(self, record: PreferenceRecord, text: str) -> list[int]:
         key = (record.prompt.messages, text)
@@ -111,23 +117,23 @@ def _as_classifier(model: Any) -> Any:
     """The same body with one output, which is 0 for everything."""
     from transformers import AutoModelForSequenceClassification
 
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
-        model.save_pretrained(folder, safe_serialization=True)
-        try:
-            made, information = AutoModelForSequenceClassification.from_pretrained(
-                folder, num_labels=1, dtype=model.dtype, output_loading_info=True
-            )
-        except ValueError as error:
-            raise ImpossibleSettingError(
-                f"fit.kind needs a sequence classifier, and {type(model).__name__} has none: take "
-                "fit.kind=pair_preference_model, or another model."
-            ) from error
-    missing = set(information["missing_keys"])
+    config = deepcopy(model.config)
+    config.num_labels = 1
+    try:
+        with torch.random.fork_rng(devices=[]):  # the body is drawn, and then overwritten
+            made = AutoModelForSequenceClassification.from_config(config)
+        made.base_model.load_state_dict(model.base_model.state_dict())
+    except (ValueError, RuntimeError) as error:
+        raise ImpossibleSettingError(
+            f"fit.kind needs a sequence classifier over the body of {type(model).__name__}, and "
+            "transformers has none: take fit.kind=pair_preference_model, or another model."
+        ) from error
+    body = {id(weight) for weight in made.base_model.parameters()}
     with torch.no_grad():
-        for name, weight in made.named_parameters():
-            if name in missing:
+        for weight in made.parameters():
+            if id(weight) not in body:
                 weight.zero_()
-    return made.to(model.device)
+    return made.to(model.device, model.dtype)
 
 
 def _add_tokens(model: Any, tokenizer: Any, texts: list[str], seed: int) -> None:

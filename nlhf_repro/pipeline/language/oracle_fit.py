@@ -21,7 +21,14 @@ from nlhf_repro.pipeline.language.task import LanguageTask, base_model
 from nlhf_repro.pipeline.measured import PeakMemory
 from nlhf_repro.pipeline.store import StageStore
 from nlhf_repro.preferences.fitting import Fit, fit, predictions
-from nlhf_repro.preferences.measures import HeldOut, against_truth, cycles, numbered, quality
+from nlhf_repro.preferences.measures import (
+    HeldOut,
+    against_truth,
+    cycles,
+    numbered,
+    position,
+    quality,
+)
 from nlhf_repro.preferences.records import (
     PreferenceRecord,
     conversation_key,
@@ -122,7 +129,8 @@ def _report(
         }
         | {"left_out": parts.left_out},
         **quality(held_out, settings.calibration_bins),
-        **(cycles(learned) or {}),
+        **(position(held_out) if learner.reads_order else {}),
+        **((cycles(learned) or {}) if learner.reads_order else {}),
     }
     if comparisons.truth is not None:
         true = [_true_matrix(comparisons.truth, *group) for group in groups]
