@@ -186,6 +186,7 @@ SMALL: dict[str, Any] = {
     "heads": 2,
     "prompt_words": 8,
     "response_words": 8,
+    "word_dropout": 0.0,
     "steps": 150,
     "batch_size": 32,
     "learning_rate": 0.02,

@@ -39,6 +39,7 @@ class PreferenceModelFit:
     heads: int
     prompt_words: int
     response_words: int
+    word_dropout: float
     steps: int
     batch_size: int
     learning_rate: float

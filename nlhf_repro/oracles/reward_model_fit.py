@@ -35,6 +35,7 @@ class RewardModelFit:
     heads: int
     prompt_words: int
     response_words: int
+    word_dropout: float
     steps: int
     batch_size: int
     learning_rate: float

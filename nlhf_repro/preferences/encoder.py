@@ -25,7 +25,9 @@ PADDING, PROMPT, RESPONSE = -1, 0, 1  # segments; those of a row's responses cou
 class EncoderSettings:
     """The size of the encoder.
 
-    Of a prompt the last `prompt_words` words are read, of a response the first `response_words`.
+    Of a prompt the last `prompt_words` words are read, of a response the first `response_words`. In
+    training every word is the unknown one with probability `word_dropout`: that word is learned
+    too, and single words are not learned by heart.
     """
 
     hidden_size: int
@@ -33,6 +35,7 @@ class EncoderSettings:
     heads: int
     prompt_words: int
     response_words: int
+    word_dropout: float
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "layers", "heads", "prompt_words", "response_words"):
@@ -40,6 +43,10 @@ class EncoderSettings:
                 raise ImpossibleSettingError(
                     f"{name} = {getattr(self, name)} must be at least 1: raise it."
                 )
+        if not 0 <= self.word_dropout < 1:
+            raise ImpossibleSettingError(
+                f"word_dropout = {self.word_dropout} must be a share below 1: lower it."
+            )
         if self.hidden_size % self.heads:
             raise ImpossibleSettingError(
                 f"hidden_size = {self.hidden_size} must be a multiple of heads = {self.heads}: "
@@ -109,6 +116,9 @@ class ResponseEncoder(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.readout = nn.Linear(size, outputs, bias=False)
         initialize(self, seed)
+        self._dropout = settings.word_dropout
+        self._drops = torch.Generator()
+        self._drops.manual_seed(seed_for("preferences", "dropout", seed))
         with torch.no_grad():
             self.places.weight.mul_(_PLACES)
             self.readout.weight[0].zero_()  # a reward starts at 0 for all
@@ -119,6 +129,9 @@ class ResponseEncoder(nn.Module):
     def forward(self, rows: Sequence[Row]) -> torch.Tensor:
         """All rows have the same number of responses."""
         words, places, segments, matches = self._columns(rows)
+        if torch.is_grad_enabled():
+            dropped = torch.rand(words.shape, generator=self._drops) < self._dropout
+            words = words.masked_fill(dropped, UNKNOWN)
         own = segments[:, None, :] == segments[:, :, None]
         seen = (segments == PROMPT)[:, None, :] | own  # padding sees the prompt, and padding
         state = self.words(words) + self.places(places) + self.matches(matches)
