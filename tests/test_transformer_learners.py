@@ -132,7 +132,7 @@ def test_a_joint_classifier_answers_as_it_was_learned(tmp_path: Path) -> None:
     with torch.no_grad():
         made.model.score.weight.fill_(0.3)
     made.save(tmp_path)
-    oracle = JointClassifier(str(tmp_path), 4, "cpu").oracle(0)
+    oracle = JointClassifier(str(tmp_path), 4, 64, "cpu").oracle(0)
     first, second = ([pair[side] for pair in PAIRS] for side in (0, 1))
     found = oracle.preference([PROMPT] * 9, first, second)
     shown = predictions(made, RECORDS, 9)
@@ -141,15 +141,20 @@ def test_a_joint_classifier_answers_as_it_was_learned(tmp_path: Path) -> None:
     back = oracle.preference([PROMPT] * 9, second, first)
     assert np.abs(found + back - 1).max() <= 1e-15
     assert (found[[0, 4, 8]] == 0.5).all() and found.std() > 0
+    long = ["rock " * 500, "rock " * 600, "\ud800 \x00", ""]
+    answers = oracle.preference([PROMPT] * 4, long, ["paper"] * 4)
+    assert np.isfinite(answers).all() and answers[0] == answers[1]
+    with pytest.raises(ImpossibleSettingError, match="leaves no room for responses"):
+        JointClassifier(str(tmp_path), 4, 8, "cpu").oracle(0).preference([PROMPT], ["a"], ["a"])
     with pytest.raises(ImpossibleSettingError, match="has no score of one"):
         oracle.score([PROMPT], ["rock"])
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImpossibleSettingError, match="is no folder with a model"):
-        JointClassifier(str(tmp_path), 4, "cpu").oracle(0)
+        JointClassifier(str(tmp_path), 4, 64, "cpu").oracle(0)
     with pytest.raises(ImpossibleSettingError, match=r"oracle\.batch_size = 0"):
-        JointClassifier(str(tmp_path), 0, "cpu")
+        JointClassifier(str(tmp_path), 0, 64, "cpu")
 
 
 @pytest.mark.parametrize("name", ["reward_model", "pair_preference_model"])

@@ -12,6 +12,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Prompt
 from nlhf_repro.preferences.records import PreferenceRecord
+from nlhf_repro.preferences.templates import readable
 
 
 @final
@@ -20,18 +21,22 @@ class JointClassifier:
     """P = (sigmoid(m(y, y')) + 1 - sigmoid(m(y', y))) / 2, m one output for both responses.
 
     A sequence classifier over the text of `pair_preference_model`, from a folder with safetensors
-    weights; `batch_size` ordered pairs go through it at once. The same in every world.
+    weights; `batch_size` ordered pairs go through it at once. Where a comparison has more than
+    `max_length` tokens, both responses are cut at their end, to half of what the prompt leaves.
+    The same in every world.
     """
 
     name_or_path: str
     batch_size: int
+    max_length: int
     device: str
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ImpossibleSettingError(
-                f"oracle.batch_size = {self.batch_size} must be at least 1: raise it."
-            )
+        for name in ("batch_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise ImpossibleSettingError(
+                    f"oracle.{name} = {getattr(self, name)} must be at least 1: raise it."
+                )
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the folder's files: what results are kept under.
@@ -78,21 +83,14 @@ class JointClassifierOracle:
         """
         from nlhf_repro.preferences.fitting import predictions
 
-        asked = list(zip(prompts, first, second, strict=True))
-        keys = [
-            (x.messages, *pair) for x, one, other in asked for pair in ((one, other), (other, one))
-        ]
-        known = {
-            key: PreferenceRecord(x, key[1], key[2], 0.5)
-            for key, x in zip(keys, (x for x, *_ in asked for _ in range(2)), strict=True)
-        }
+        asked = [self._cut(*item) for item in zip(prompts, first, second, strict=True)]
+        known = {_key(each): each for one in asked for each in (one, one.swapped())}
         order = sorted(known, key=lambda key: (-len(key[1]) - len(key[2]), repr(key)))
         rows = [known[key] for key in order]
-        found = dict(
-            zip(order, predictions(self._learner, rows, self._settings.batch_size), strict=True)
-        )
-        shown = np.array([found[key] for key in keys[0::2]])
-        exchanged = np.array([found[key] for key in keys[1::2]])
+        answers = predictions(self._learner, rows, self._settings.batch_size)
+        found = dict(zip(order, answers.tolist(), strict=True))
+        shown = np.array([found[_key(each)] for each in asked])
+        exchanged = np.array([found[_key(each.swapped())] for each in asked])
         return np.asarray(0.5 + (shown - exchanged) / 2, dtype=np.float64)
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
@@ -106,6 +104,24 @@ class JointClassifierOracle:
             "oracle=reward_model, or labels other than scores."
         )
 
+    def _cut(self, prompt: Prompt, first: str, second: str) -> PreferenceRecord:
+        """The comparison, within `max_length` tokens."""
+        most, tokenizer = self._settings.max_length, self._learner.tokenizer
+        record = PreferenceRecord(prompt, first, second, 0.5)
+        if len(self._learner.rows(record)[0]) <= most:
+            return record
+        room = most - len(self._learner.rows(PreferenceRecord(prompt, "", "", 0.5))[0])
+        if room < 2:
+            raise ImpossibleSettingError(
+                f"prompt {prompt.identifier} leaves no room for responses within oracle.max_length "
+                f"= {most} tokens: raise it, or take shorter prompts."
+            )
+        ids = [
+            tokenizer(readable(text), add_special_tokens=False)["input_ids"][: room // 2]
+            for text in (first, second)
+        ]
+        return PreferenceRecord(prompt, *(tokenizer.decode(each) for each in ids), 0.5)
+
     @cached_property
     def _learner(self) -> Any:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -118,3 +134,7 @@ class JointClassifierOracle:
             name, use_safetensors=True, trust_remote_code=False
         )
         return TransformerLearner("joint_classifier", model.to(self._settings.device), tokenizer)
+
+
+def _key(record: PreferenceRecord) -> tuple[Any, ...]:
+    return (record.prompt.messages, record.first, record.second)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Literal, final
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Array, ImpossibleSettingError, Prompt, TextOracle
+from nlhf_repro.interfaces import (
+    Array,
+    ImpossibleSettingError,
+    PreferenceOracle,
+    Prompt,
+    TextOracle,
+)
 
 if TYPE_CHECKING:
     from nlhf_repro.preferences.word_models import WordLearner
@@ -79,6 +85,17 @@ class PreferenceModelFit:
         pair = (self.pair_numbers, self.pair_hidden_size)
         return LearnedPreference(
             learned_from(prompts, first, second, answers, word_settings(_KEY, vars(self)), pair)
+        )
+
+    def wrap(self, oracle: PreferenceOracle) -> PreferenceOracle:
+        """Refused: responses of a game have no words.
+
+        Raises:
+            ImpossibleSettingError: always.
+        """
+        raise ImpossibleSettingError(
+            f"{_KEY} reads the words of texts, and the responses of a game have none: take "
+            "oracle=annotators, or drop the wrapper (algorithm=rlhf fits rewards of games)."
         )
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
-from nlhf_repro.interfaces import Array, Prompt, TextOracle
+from nlhf_repro.interfaces import (
+    Array,
+    ImpossibleSettingError,
+    PreferenceOracle,
+    Prompt,
+    TextOracle,
+)
 
 if TYPE_CHECKING:
     from nlhf_repro.preferences.word_models import WordLearner
@@ -68,6 +74,17 @@ class RewardModelFit:
 
         return LearnedReward(
             learned_from(prompts, first, second, answers, word_settings(_KEY, vars(self)), None)
+        )
+
+    def wrap(self, oracle: PreferenceOracle) -> PreferenceOracle:
+        """Refused: responses of a game have no words.
+
+        Raises:
+            ImpossibleSettingError: always.
+        """
+        raise ImpossibleSettingError(
+            f"{_KEY} reads the words of texts, and the responses of a game have none: take "
+            "oracle=annotators, or drop the wrapper (algorithm=rlhf fits rewards of games)."
         )
 
 

@@ -48,8 +48,13 @@ def missing_tokens(tokenizer: Any) -> list[str]:
     return missing
 
 
+def readable(text: str) -> str:
+    """The text with question marks for characters that are none (lone surrogates)."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _rendered(tokenizer: Any, turns: Sequence[Message]) -> list[int]:
-    written = [{"role": turn.role, "content": turn.content} for turn in turns]
+    written = [{"role": turn.role, "content": readable(turn.content)} for turn in turns]
     text: str = tokenizer.apply_chat_template(written, tokenize=False)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
