@@ -120,7 +120,7 @@ class JointClassifierOracle:
             tokenizer(readable(text), add_special_tokens=False)["input_ids"][: room // 2]
             for text in (first, second)
         ]
-        return PreferenceRecord(prompt, *(tokenizer.decode(each) for each in ids), 0.5)
+        return PreferenceRecord(prompt, tokenizer.decode(ids[0]), tokenizer.decode(ids[1]), 0.5)
 
     @cached_property
     def _learner(self) -> Any:

@@ -226,11 +226,11 @@ def _measure(clusters: Array, bounds: tuple[float, float] | None) -> Measure:
     """
     if bounds is not None and len(clusters) > 1 and set(clusters.tolist()) in ({x} for x in bounds):
         share = proportion(clusters[None] == bounds[1])
-        ends = [bounds[0] + (bounds[1] - bounds[0]) * x for x in (share.lower, share.upper)]
-        return Measure(float(clusters[0]), ends[0], ends[1], len(clusters), share.note)
+        lower, upper = (bounds[0] + (bounds[1] - bounds[0]) * x for x in (share.lower, share.upper))
+        return Measure(float(clusters[0]), lower, upper, len(clusters), share.note)
     found = estimate(clusters[None])
     ends = (found.lower, found.upper) if bounds is None else bounded_interval(found, *bounds)
-    return Measure(found.estimate, *ends, found.clusters, found.note)
+    return Measure(found.estimate, ends[0], ends[1], found.clusters, found.note)
 
 
 def plain(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,8 +70,9 @@ class TransformerLearner:
 
     def save(self, folder: Path) -> None:
         """Write config.json, safetensors weights and the tokenizer."""
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
+        logging: Any = transformers_logging
         shown = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         self.model.save_pretrained(folder, safe_serialization=True)
@@ -117,11 +118,12 @@ def _as_classifier(model: Any) -> Any:
     """The same body with one output, which is 0 for everything."""
     from transformers import AutoModelForSequenceClassification
 
+    factory: Any = AutoModelForSequenceClassification
     config = deepcopy(model.config)
     config.num_labels = 1
     try:
         with torch.random.fork_rng(devices=[]):  # the body is drawn, and then overwritten
-            made = AutoModelForSequenceClassification.from_config(config)
+            made = factory.from_config(config)
         made.base_model.load_state_dict(model.base_model.state_dict())
     except (ValueError, RuntimeError) as error:
         raise ImpossibleSettingError(
