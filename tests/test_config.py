@@ -52,6 +52,9 @@ def test_every_choice_composes_and_fits_its_constructor(
         path = tmp_path / "prompts.jsonl"
         path.write_text("".join(f'{{"prompt": "say {n}"}}\n' for n in range(1300)))
         needs.append(f"prompts.path={path}")
+    if (group, choice) == ("oracle", "joint_classifier"):
+        (tmp_path / "config.json").write_text("{}")
+        needs += [f"oracle.name_or_path={tmp_path}", "benchmark=[oracle_win_rate]"]
     check_parts(single_cell([*scale_of(group, choice), override, *needs]).config)
 
 

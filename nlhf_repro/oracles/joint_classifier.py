@@ -14,6 +14,8 @@ from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Pro
 from nlhf_repro.preferences.records import PreferenceRecord
 from nlhf_repro.preferences.templates import readable
 
+_CHARACTERS = 64  # of a response, for every token of `max_length`, that are read at most
+
 
 @final
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class JointClassifierOracle:
     def _cut(self, prompt: Prompt, first: str, second: str) -> PreferenceRecord:
         """The comparison, within `max_length` tokens."""
         most, tokenizer = self._settings.max_length, self._learner.tokenizer
-        record = PreferenceRecord(prompt, first, second, 0.5)
+        # A million words are not tokenized to be cut afterwards.
+        texts = [readable(text)[: most * _CHARACTERS] for text in (first, second)]
+        record = PreferenceRecord(prompt, texts[0], texts[1], 0.5)
         if len(self._learner.rows(record)[0]) <= most:
             return record
         room = most - len(self._learner.rows(PreferenceRecord(prompt, "", "", 0.5))[0])
@@ -116,11 +120,11 @@ class JointClassifierOracle:
                 f"prompt {prompt.identifier} leaves no room for responses within oracle.max_length "
                 f"= {most} tokens: raise it, or take shorter prompts."
             )
-        ids = [
-            tokenizer(readable(text), add_special_tokens=False)["input_ids"][: room // 2]
-            for text in (first, second)
+        kept = [
+            tokenizer.decode(tokenizer(x, add_special_tokens=False)["input_ids"][: room // 2])
+            for x in texts
         ]
-        return PreferenceRecord(prompt, tokenizer.decode(ids[0]), tokenizer.decode(ids[1]), 0.5)
+        return PreferenceRecord(prompt, kept[0], kept[1], 0.5)
 
     @cached_property
     def _learner(self) -> Any:

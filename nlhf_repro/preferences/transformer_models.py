@@ -20,6 +20,7 @@ from nlhf_repro.preferences.templates import LABELS, missing_tokens, pair_row, r
 from nlhf_repro.seeds import seed_for
 
 PAD = "<|pad|>"
+_KEPT_ROWS = 100_000  # then all are forgotten
 
 
 @final
@@ -57,6 +58,8 @@ class TransformerLearner:
 
     def rows(self, record: PreferenceRecord) -> list[list[int]]:
         """The tokens that the model reads of a comparison: of each response, or of both at once."""
+        if len(self._rows) > _KEPT_ROWS:
+            self._rows.clear()
         if not self.reads_order:
             return [self._response(record, text) for text in (record.first, record.second)]
         key = (record.prompt.messages, record.first, record.second)
