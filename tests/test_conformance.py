@@ -114,7 +114,7 @@ def settings_of(name: str) -> list[str]:
     if name in ("reward_model_fit", "preference_model_fit"):
         return [f"oracle_wrapper.{name}.{each}" for each in (*SMALL_MODEL, "learning_rate=0.02")]
     if name == "joint_classifier":
-        own = (f"name_or_path={joint_classifier_folder()}", "batch_size=1", "max_length=250")
+        own = (f"name_or_path={joint_classifier_folder()}", "batch_size=1", "max_length=120")
         return [f"oracle.{each}" for each in own]
     if name != "jsonl":
         return []
