@@ -37,6 +37,7 @@ speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/leaderboard.py
 	@$(BIN)/python benchmarks/speed/leaderboard.py --gamed
 	@$(BIN)/python benchmarks/speed/language_models.py
+	@$(BIN)/python benchmarks/speed/judging.py
 
 clean:
 	rm -rf .venv outputs/runs outputs/stages outputs/tables

@@ -18,7 +18,8 @@ from nlhf_repro.config import (
     search_folders,
 )
 from nlhf_repro.interfaces import ImpossibleSettingError, Tuning
-from nlhf_repro.pipeline.keys import cell_key, is_deterministic
+from nlhf_repro.pipeline.evaluation_keys import cell_key
+from nlhf_repro.pipeline.keys import is_deterministic
 from nlhf_repro.pipeline.records import grid_label, grid_point
 from nlhf_repro.tuned import overrides_of_row, read_winners, tuning_of_row
 from nlhf_repro.validation import check, suggestion

@@ -74,6 +74,7 @@ class RunConfig:
     oracle: Target
     oracle_wrapper: dict[str, Target]
     benchmark: dict[str, Target]
+    judge: Target | None
     tracker: Target
     prompts: Target | None
     language: LanguageSettings | None

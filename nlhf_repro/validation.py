@@ -39,10 +39,10 @@ def check(path: str, value: Any, annotation: Any) -> None:
             check(path, value, inner)
     elif annotation is Target:
         _require_target(path, value)
-    elif dataclasses.is_dataclass(annotation):
-        _check_dataclass(path, value, typing.cast(type, annotation))
     elif isinstance(value, Mapping) and "_target_" in value:
         check_constructor(path, value)
+    elif dataclasses.is_dataclass(annotation):
+        _check_dataclass(path, value, typing.cast(type, annotation))
     elif typing.get_origin(annotation) is dict and Target in typing.get_args(annotation):
         for key, child in _mapping(path, value).items():
             _require_target(f"{path}.{key}", child)

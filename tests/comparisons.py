@@ -11,7 +11,7 @@ from pathlib import Path
 from nlhf_repro.cells import experiment_cells
 from nlhf_repro.interfaces import ResponderTraining, RoundRobinSettings
 from nlhf_repro.pipeline.cell import run_cell, stage_store
-from nlhf_repro.pipeline.keys import cell_key
+from nlhf_repro.pipeline.evaluation_keys import cell_key
 from nlhf_repro.pipeline.language.comparison import compute_comparison
 from nlhf_repro.pipeline.language.round_robins import complete_rows, round_robin_record, units
 from nlhf_repro.pipeline.records import DeclaredCell, row_records

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command import user_folder
 from conftest import CONF
+from needed_settings import NOT_HERE, needed
 
 from nlhf_repro.cells import experiment_cells, row_overrides, single_cell
 from nlhf_repro.config import compose_config, conf_directory, resolved_config, search_path_override
@@ -19,10 +20,10 @@ from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
 GROUPS = (
-    *("algorithm", "model", "oracle", "oracle_wrapper", "prompts", "language"),
-    *("benchmark", "tracker", "table"),
+    *("algorithm", "model", "oracle", "oracle_wrapper", "prompts", "judge", "benchmark"),
+    *("language", "tracker", "table"),
 )
-PARTS = GROUPS[:5] + GROUPS[6:7]
+PARTS = GROUPS[:7]
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 MINI = ["experiment=mini/default"]
 SHARED = ("algorithm", "tracker")
@@ -41,21 +42,21 @@ def refusal(*overrides: str) -> str:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_composes_and_fits_its_constructor(
-    group: str, choice: str, tmp_path: Path
-) -> None:
+def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str) -> None:
     """Choices of language tasks on the mini world, all others on games."""
     several = group in ("oracle_wrapper", "benchmark")
     override = f"{group}=[{choice}]" if several else f"{group}={choice}"
     needs = ["algorithm=inpo"] if group != "algorithm" else []
-    if (group, choice) == ("prompts", "jsonl"):
-        path = tmp_path / "prompts.jsonl"
-        path.write_text("".join(f'{{"prompt": "say {n}"}}\n' for n in range(1300)))
-        needs.append(f"prompts.path={path}")
-    if (group, choice) == ("oracle", "joint_classifier"):
-        (tmp_path / "config.json").write_text("{}")
-        needs += [f"oracle.name_or_path={tmp_path}", "benchmark=[oracle_win_rate]"]
-    check_parts(single_cell([*scale_of(group, choice), override, *needs]).config)
+    needs += needed(group, choice)
+    scale = scale_of(group, choice)
+    if group == "oracle" and scale:
+        needs.append("benchmark=[oracle_win_rate]")  # others need an oracle with features
+    config = single_cell([*scale, override, *needs]).config
+    if choice in NOT_HERE:
+        with pytest.raises(ImpossibleSettingError, match=NOT_HERE[choice]):
+            check_parts(config)
+    else:
+        check_parts(config)
 
 
 def scale_of(group: str, choice: str) -> list[str]:
@@ -207,7 +208,7 @@ def test_a_file_that_a_shipped_one_hides_is_refused(tmp_path: Path) -> None:
     assert search_path_override(str(tmp_path))
 
 
-@pytest.mark.parametrize("group", [*GROUPS[:7], "experiment"])
+@pytest.mark.parametrize("group", [*GROUPS[:8], "experiment"])
 def test_the_first_line_of_what_is_listed_says_what_it_is_and_its_source(group: str) -> None:
     listed = choices([CONF])[group]
     assert listed and (group != "experiment" or {"mini/default", "mini/quickstart"} <= set(listed))

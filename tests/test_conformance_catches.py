@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from broken_algorithms import ALGORITHM
+from broken_judges import CAUGHT as CAUGHT_JUDGES
 from broken_memories import PLAYERS, REFERENCE
 from broken_parts import ORACLE
 from broken_text_parts import CAUGHT as CAUGHT_IN_TEXT_PARTS
@@ -113,6 +114,7 @@ CAUGHT = [  # part, group, check, what its sentence says
     ("AliasingModel", "model", "snapshots restore the policy", "moves with the weights"),
     ("UniformModel", "model", "samples follow", "standard errors away from the policy"),
     *CAUGHT_IN_TEXT_PARTS,
+    *CAUGHT_JUDGES,
 ]
 
 
@@ -130,6 +132,8 @@ def part(name: str, group: str) -> Subject:
     module = "broken_algorithms" if group == "algorithm" else "broken_parts"
     if name in TEXT_ARGUMENTS:
         arguments, module = TEXT_ARGUMENTS[name], "broken_text_parts"
+    if group == "judge":
+        arguments, module = {"sharpness": 10.0}, "broken_judges"
     if name.endswith(("Reference", "Players")):
         arguments = REFERENCE if name.endswith("Reference") else PLAYERS
         module = "broken_memories"

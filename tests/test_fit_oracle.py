@@ -174,6 +174,10 @@ def test_long_comparisons_are_left_out_and_counted(tmp_path: Path) -> None:
             ["fit.data=none.jsonl", "fit.comparisons=null", "fit.labels=null"],
             "fit.data = none.jsonl cannot be read",
         ),
+        (
+            ["oracle=llm_judge", "judge@oracle.judge=unrelated"],
+            "JudgedPreference is paid for its answers",
+        ),
         (["oracle_wrapper=[noisy]"], "oracle_wrapper=noisy changes what training sees"),
     ],
 )

@@ -13,7 +13,8 @@ from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.models.mini_llama import MiniLlama
 from nlhf_repro.models.pretrained import PretrainedCausalLM
 from nlhf_repro.pipeline.cell import stage_store
-from nlhf_repro.pipeline.keys import evaluation_key, train_key
+from nlhf_repro.pipeline.evaluation_keys import evaluation_key
+from nlhf_repro.pipeline.keys import train_key
 from nlhf_repro.pipeline.metrics import read_scores
 from nlhf_repro.verbs.run import check_parts
 

@@ -23,7 +23,8 @@ from mini_world import (
 
 from nlhf_repro.cells import single_cell
 from nlhf_repro.pipeline.cell import CellResult
-from nlhf_repro.pipeline.keys import cell_key, reference_sample_key, train_key
+from nlhf_repro.pipeline.evaluation_keys import cell_key
+from nlhf_repro.pipeline.keys import reference_sample_key, train_key
 
 BENCHMARKS = "[oracle_win_rate,kl_to_reference]"
 WEIGHTS = "checkpoint-2.safetensors"

@@ -18,6 +18,7 @@ LAYERS = [
         "seeds",
         "asking",
         "weights",
+        "questions",
         "games",
         "losses",
         "phases",
@@ -37,16 +38,8 @@ LAYERS = [
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
 HEAVY_ALLOWED = {
-    "torch": {
-        "models",
-        "losses",
-        "oracles",
-        "judges",
-        "weights",
-        "preferences",
-        "pipeline",
-        "conformance",
-    }
+    "torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}
+    | {"preferences"}
 }
 
 

@@ -174,15 +174,29 @@ class JudgedBenchmark(Protocol):
     Attributes:
         scoring: Names of settings that change scores alone: neither answers nor judgments depend on
             them, and nothing is asked again where they change.
-        repeats: How often the judge is asked about everything; its draws are numbered from 0.
-        decoding: How questions are answered.
-        comparable: Whether numbers are those that are published under this name.
     """
 
     scoring: ClassVar[tuple[str, ...]]
-    comparable: ClassVar[bool]
-    repeats: int
-    decoding: Decoding
+
+    @property
+    def repeats(self) -> int:
+        """How often the judge is asked about everything; its draws are numbered from 0."""
+        ...
+
+    @property
+    def decoding(self) -> Decoding:
+        """How questions are answered."""
+        ...
+
+    @property
+    def comparable(self) -> bool:
+        """Whether numbers are those that are published under the benchmark's name."""
+        ...
+
+    @property
+    def compares(self) -> bool:
+        """Whether answers are compared with a baseline's, or rated by themselves."""
+        ...
 
     def questions(self) -> tuple[Question, ...]:
         """The questions, in the benchmark's order; the same in every world."""
@@ -193,7 +207,7 @@ class JudgedBenchmark(Protocol):
         ...
 
     def baseline(self) -> Answers | None:
-        """Answers to compare with; None: those of the reference policy, or nothing is compared."""
+        """Answers to compare with; None: those of the reference policy, where it compares."""
         ...
 
     def requests(self, own: Answers, baseline: Answers | None) -> list[JudgeRequest]:
@@ -228,10 +242,21 @@ class JudgedBenchmark(Protocol):
 class ModelBenchmark(Protocol):
     """A benchmark that asks the model itself, in memory: log-likelihoods and free answers."""
 
-    comparable: ClassVar[bool]
+    @property
+    def comparable(self) -> bool:
+        """Whether numbers are those that are published under the benchmark's name."""
+        ...
 
     def fingerprint(self) -> Mapping[str, str]:
         """SHA-256 of the files that its tasks come from; versions and revisions otherwise."""
+        ...
+
+    def check(self) -> None:
+        """Refuse before any training what is known to be missing, without the network.
+
+        Raises:
+            ImpossibleSettingError: a package, a file or a task that does not exist.
+        """
         ...
 
     def score_model(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import torch
@@ -16,6 +13,7 @@ from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.models.encoding import end_of_sequence
 from nlhf_repro.models.forward import checkpoint_activations, dropout_rates
 from nlhf_repro.seeds import seed_for
+from nlhf_repro.weights import fingerprint, located
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,16 +66,7 @@ class PretrainedCausalLM:
             ImpossibleSettingError: no such folder, or a hub model without a revision, which could
                 change under the same name.
         """
-        folder = Path(self.name_or_path).expanduser()
-        if folder.is_dir():
-            return folder_digests(folder.resolve())
-        self._require_folder()
-        if self.revision is None:
-            raise ImpossibleSettingError(
-                f"model.revision = null of {self.name_or_path} on the hub is whatever is newest, "
-                "under which no result can be kept: give a commit."
-            )
-        return {"revision": self.revision}
+        return fingerprint(self.name_or_path, self.revision, "model")
 
     def base(
         self, vocabulary: Sequence[str], seed: int
@@ -91,13 +80,13 @@ class PretrainedCausalLM:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         where: dict[str, Any] = {"revision": self.revision, "trust_remote_code": False}
-        self._require_folder()
+        source = located(self.name_or_path, "model")
         try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(self.name_or_path, **where)
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, **where)
             end_of_sequence(tokenizer)
-            config = without_dropout(AutoConfig.from_pretrained(self.name_or_path, **where))
+            config = without_dropout(AutoConfig.from_pretrained(source, **where))
             model: Any = AutoModelForCausalLM.from_pretrained(
-                self.name_or_path,
+                source,
                 config=config,
                 dtype=getattr(torch, self.dtype),
                 use_safetensors=True,
@@ -118,28 +107,6 @@ class PretrainedCausalLM:
             checkpoint_activations(model)
         model.to(self.device).train(False)
         return model, tokenizer
-
-    def _require_folder(self) -> None:
-        looks_local = self.name_or_path.startswith((".", "/", "~")) or (
-            self.name_or_path.count("/") > 1
-        )
-        if looks_local and not Path(self.name_or_path).is_dir():
-            raise ImpossibleSettingError(
-                f"model.name_or_path = {self.name_or_path} is no folder: give one that exists, or "
-                "a name on the hub."
-            )
-
-
-@cache
-def folder_digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a folder, read once a process."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): _file_digest(path) for path in files}
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def without_dropout(config: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Prompt
 from nlhf_repro.preferences.records import PreferenceRecord
 from nlhf_repro.preferences.templates import readable
+from nlhf_repro.weights import fingerprint
 
 _CHARACTERS = 64  # of a response, for every token of `max_length`, that are read at most
 
@@ -46,19 +47,13 @@ class JointClassifier:
         Raises:
             ImpossibleSettingError: no such folder.
         """
-        import hashlib
-
         folder = Path(self.name_or_path).expanduser()
         if not (folder / "config.json").is_file():
             raise ImpossibleSettingError(
                 f"oracle.name_or_path = {self.name_or_path} is no folder with a model: give the "
                 "one that nlhf run pipeline=fit_oracle fit.kind=joint_classifier prints."
             )
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-        }
+        return fingerprint(self.name_or_path, None, "oracle")
 
     def oracle(self, world: int) -> JointClassifierOracle:
         """The oracle, whatever the world."""

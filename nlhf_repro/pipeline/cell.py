@@ -18,11 +18,9 @@ from typing import Any
 
 import yaml
 
+from nlhf_repro.pipeline.evaluation_keys import benchmark_version, cell_key, evaluation_key
 from nlhf_repro.pipeline.files import exclusive, write_atomically, write_json
 from nlhf_repro.pipeline.keys import (
-    benchmark_version,
-    cell_key,
-    evaluation_key,
     is_deterministic,
     is_language,
     language_keys,
@@ -125,10 +123,15 @@ def _compute(config: Config, store: StageStore, directory: Path, record: dict[st
     if (training / "training.jsonl").exists():
         write_atomically(directory / "training.jsonl", (training / "training.jsonl").read_text())
     measured = json.loads((training / "measured.json").read_text())
-    write_json(
-        directory / "run.json",
-        {**record, "status": "complete", "ledger": asdict(trajectory.ledger), "measured": measured},
-    )
+    ledger, judges = asdict(trajectory.ledger), _judges(evaluations)
+    complete = {"status": "complete", "ledger": ledger, "measured": measured, "judges": judges}
+    write_json(directory / "run.json", {**record, **complete})
+
+
+def _judges(evaluations: Mapping[str, Path]) -> dict[str, Any]:
+    """By judged benchmark who judged, and what was asked, replayed and paid when it was."""
+    paths = {name: folder / "judge.json" for name, folder in evaluations.items()}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
 def game_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, Path]]:

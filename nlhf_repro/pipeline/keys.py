@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from platform import machine
 from typing import Any
+
+from hydra.utils import get_object
 
 from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.parts import build, target_module, targets
@@ -42,25 +45,44 @@ def is_deterministic(config: Config) -> bool:
 def training_settings(config: Config) -> dict[str, Any]:
     """The nodes that training reads."""
     settings = {node: config[node] for node in TRAINING_NODES}
+    settings["oracle"] = oracle_settings(config)
     if is_language(config):
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
         settings |= {"prompts": prompts_settings(config), "language": language}
         settings["model"] = model_settings(config)
+        settings |= _stopping(config)
     return settings
+
+
+def _stopping(config: Config) -> dict[str, Any]:
+    """What an early end of training depends on; nothing where there is none."""
+    language = config["language"]
+    if language["patience"] is None or language["selection"] is None:
+        return {}
+    judge = config["benchmark"][language["selection"]]
+    return {"stopping": {"judge": judge, "samples": language["evaluation_samples"]}}
 
 
 def prompts_settings(config: Config) -> dict[str, Any]:
     """The node of the prompts, with the hash of the file that they come from where they do."""
-    node = dict(config["prompts"])
-    fingerprint = getattr(build(node), "fingerprint", None)
-    return node if fingerprint is None else {**node, "file": fingerprint()}
+    return _with_files(config["prompts"], "file")
 
 
 def model_settings(config: Config) -> dict[str, Any]:
     """The node of the model, with the hash of the files that it is loaded from where it is."""
-    node = dict(config["model"])
-    fingerprint = getattr(build(node), "fingerprint", None)
-    return node if fingerprint is None else {**node, "files": fingerprint()}
+    return _with_files(config["model"])
+
+
+def oracle_settings(config: Config) -> dict[str, Any]:
+    """The node of the oracle, with the hash of the files that it is loaded from where it is."""
+    return _with_files(config["oracle"])
+
+
+def _with_files(part: Config, key: str = "files") -> dict[str, Any]:
+    node = dict(part)
+    if not hasattr(get_object(node["_target_"]), "fingerprint"):
+        return node
+    return {**node, key: build(node).fingerprint()}
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -87,7 +109,7 @@ def train_key(config: Config) -> str:
             "settings": settings,
             "world": config["world"],
             "seed": None if is_deterministic(config) else seed_factors(config),
-            **_environment(config, settings, torch=_needs_torch(config)),
+            **environment(config, settings, torch=_needs_torch(config)),
         }
     )
 
@@ -96,7 +118,7 @@ def fine_tune_key(config: Config) -> str | None:
     """The key of the fine-tuned model; None where the configured one is taken as it is."""
     if not config["language"]["fine_tuning"]:
         return None
-    return digest({"stage": "fine_tune", **_base(config)})
+    return digest({"stage": "fine_tune", **base_factors(config)})
 
 
 def sample_key(config: Config, split: str | None = None) -> str:
@@ -111,18 +133,12 @@ def answers_key(config: Config, policy_key: str, split: str | None = None) -> st
 
 def reference_sample_key(config: Config, split: str | None = None) -> str:
     """The key of the reference's answers as an opponent, the same for all that start from it."""
-    return digest({"stage": "sample_reference", **_base(config), **_answers(config, split)})
+    return digest({"stage": "sample_reference", **base_factors(config), **_answers(config, split)})
 
 
 def start_sample_key(config: Config, split: str | None = None) -> str:
     """The key of the reference's answers as the policy that training starts from."""
-    return digest({"stage": "sample_start", **_base(config), **_answers(config, split)})
-
-
-def _selection(config: Config) -> str:
-    """What the choice among recorded policies depends on."""
-    version = benchmark_version(config, config["language"]["selection"])
-    return digest([sample_key(config, "selection"), version])
+    return digest({"stage": "sample_start", **base_factors(config), **_answers(config, split)})
 
 
 def language_keys(config: Config) -> dict[str, str | None]:
@@ -134,12 +150,16 @@ def language_keys(config: Config) -> dict[str, str | None]:
     }
 
 
-def _base(config: Config) -> dict[str, Any]:
+def base_factors(config: Config) -> dict[str, Any]:
     """What the reference policy depends on."""
     settings = {"model": model_settings(config), "prompts": prompts_settings(config)}
     tuning = config["language"]["fine_tuning"]
-    environment = _environment(config, settings, torch=True)
-    return {"settings": settings, "tuning": tuning, "world": config["world"], **environment}
+    return {
+        "settings": settings,
+        "tuning": tuning,
+        "world": config["world"],
+        **environment(config, settings, torch=True),
+    }
 
 
 def _answers(config: Config, split: str | None) -> dict[str, Any]:
@@ -157,49 +177,27 @@ def _answers(config: Config, split: str | None) -> dict[str, Any]:
     return {"split": chosen, "answers": {name: config["language"][name] for name in names}}
 
 
-def evaluation_key(config: Config, benchmark: str) -> str:
-    """The key of one benchmark's scores: of policies, game and the benchmark's settings."""
-    settings = {"oracle": config["oracle"], "benchmark": config["benchmark"][benchmark]}
-    scored = {"train": train_key(config)}
-    if is_language(config):
-        scored = {"sample": sample_key(config), "reference": reference_sample_key(config)}
-        if config["language"]["selection"]:
-            scored["selection"] = _selection(config)
-    return digest(
-        {
-            "stage": "evaluate",
-            "name": benchmark,
-            **scored,
-            "settings": settings,
-            **_environment(config, settings, torch=False),
-        }
-    )
-
-
-def benchmark_version(config: Config, benchmark: str) -> str:
-    """Twelve digits that change with the benchmark's settings or with the source it runs."""
-    node = config["benchmark"][benchmark]
-    return digest([node, source_hashes(target_module(part) for part in targets(node))])[:12]
-
-
-def cell_key(config: Config) -> str:
-    """The key of a cell: of its training and of all of its scores."""
-    evaluations = {name: evaluation_key(config, name) for name in config["benchmark"]}
-    return digest({"train": train_key(config), "evaluate": evaluations})
-
-
 def _needs_torch(config: Config) -> bool:
     return not is_deterministic(config) or bool(config["oracle_wrapper"])
 
 
-def _environment(config: Config, settings: Config, torch: bool) -> dict[str, Any]:
+@cache
+def installed(library: str) -> str:
+    """Its version, read once a process."""
+    return version(library)
+
+
+def environment(
+    config: Config, settings: Config, torch: bool, module: str | None = None
+) -> dict[str, Any]:
+    """The source that a stage runs, and what it runs on; `module` is the stage's own."""
     language = is_language(config)
-    stages = LANGUAGE_MODULE if language else STAGES_MODULE
+    stages = module or (LANGUAGE_MODULE if language else STAGES_MODULE)
     modules = {stages, *(target_module(part) for part in targets(settings))}
     libraries = LANGUAGE_LIBRARIES if language else (*LIBRARIES, *(("torch",) if torch else ()))
     return {
         "source": source_hashes(modules),
-        "versions": {name: version(name) for name in libraries},
+        "versions": {name: installed(name) for name in libraries},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": machine(),
     }

@@ -114,6 +114,33 @@ def load_trajectory(folder: Path) -> Trajectory:
         return Trajectory(**{"average": None, **arrays}, ledger=ledger)
 
 
+def at_last(values: Array, points: int) -> Array:
+    """[points, ...]: what was scored at the last recorded update alone, NaN elsewhere."""
+    padded = np.full((points, *values.shape), np.nan)
+    padded[-1] = values
+    return padded
+
+
+def write_judge_draws(folder: Path, draws: Mapping[str, Array]) -> None:
+    """Write judge_draws.npz: by iterate the scores by every draw, [points, draws, items].
+
+    Their means over draws are the scores of `write_scores`, with NaN at the same points; the same
+    draw (a member of a panel, or a number of a re-run) has the same place in every run. Written for
+    one draw too: a table then says that it is one. Equal arrays give equal bytes.
+
+    Raises:
+        ValueError: an array has another number of dimensions.
+    """
+    for iterate, values in draws.items():
+        if np.ndim(values) != 3:
+            raise ValueError(
+                f"The judge's draws of the {iterate} iterate have shape {np.shape(values)}: give "
+                "[points, draws, items]."
+            )
+    arrays: dict[str, Any] = {x: np.asarray(each, np.float64) for x, each in draws.items()}
+    np.savez(folder / "judge_draws.npz", **arrays)
+
+
 def write_scores(
     folder: Path, scores: Mapping[str, Array], updates: Array, policy: str, name: str, version: str
 ) -> None:

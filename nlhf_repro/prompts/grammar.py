@@ -61,16 +61,25 @@ def draw_other(stream: np.random.Generator, slot: str, fact: str) -> str:
     return words[(words.index(fact) + further) % len(words)]
 
 
-def write_post(facts: Facts, topic: Topic, stream: np.random.Generator) -> str:
-    """A post of 17 to 32 words, in one line: the topic, the facts, up to two distractors."""
+def write_post(
+    facts: Facts,
+    topic: Topic,
+    stream: np.random.Generator,
+    sentences: Sequence[str] = SENTENCES,
+    distractors: Sequence[int] = range(_MOST_DISTRACTORS + 1),
+) -> str:
+    """A post in one line: the topic, the facts, and a drawn number of `distractors`.
+
+    Who did what is told by one of the `sentences`. At the defaults a post has 17 to 32 words.
+    """
     own = dict(zip(SLOTS, facts, strict=True))
     beginning = choose(stream, BEGINNINGS).format(topic=choose(stream, TOPICS[topic]))
     told = [
-        _filled(stream, choose(stream, clauses), own) for clauses in (SENTENCES, REASONS, OUTCOMES)
+        _filled(stream, choose(stream, clauses), own) for clauses in (sentences, REASONS, OUTCOMES)
     ]
     others = {slot: draw_other(stream, slot, fact) for slot, fact in own.items()}
     left = list(DISTRACTORS)
-    for _ in range(choose(stream, range(_MOST_DISTRACTORS + 1))):
+    for _ in range(choose(stream, distractors)):
         distractor = choose(stream, left)
         left.remove(distractor)
         told.insert(choose(stream, range(1, len(told) + 1)), _filled(stream, distractor, others))

@@ -31,6 +31,7 @@ def table_notes(
         *_mark_notes(table),
         *_row_notes(rows),
         *_cell_notes(table),
+        *_benchmark_notes(rows),
         *tuning_notes(rows),
         *_variant_notes(rows),
     )
@@ -128,6 +129,20 @@ def _cell_notes(table: Table) -> Iterator[str]:
                 speakers.setdefault((header, cell.note), []).append(row.label)
     for (header, note), labels in speakers.items():
         yield f"{header} of {'; '.join(labels)}: {note}."
+
+
+def _benchmark_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    """What benchmarks say beside their scores, by benchmark, once for all rows that say it."""
+    names = dict.fromkeys(name for row in rows for name in row.notes)
+    for name in names:
+        speakers: dict[str, list[str]] = {}
+        for row in rows:
+            for note in row.notes.get(name, ()):
+                speakers.setdefault(note, []).append(row.label)
+        scored = sum(any(key.startswith(f"{name}/") for key in row.values) for row in rows)
+        for note, labels in speakers.items():
+            which = "" if len(labels) == scored else f" of {'; '.join(labels)}"
+            yield f"{name}{which}: {note}."
 
 
 def _variant_notes(rows: Sequence[RowRecord]) -> Iterator[str]:

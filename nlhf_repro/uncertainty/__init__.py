@@ -34,6 +34,7 @@ from nlhf_repro.uncertainty.gaps import (
     geometric_mean,
     ratio_of_gaps,
 )
+from nlhf_repro.uncertainty.judges import judge_note
 from nlhf_repro.uncertainty.max_t import MaxT, contrast_correlation, max_t
 from nlhf_repro.uncertainty.multiplicity import benjamini_hochberg, holm
 from nlhf_repro.uncertainty.pairwise import Pairwise, pairwise
@@ -51,6 +52,7 @@ from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
     cluster_totals,
     length_controlled,
+    plain_values,
     weighted_ratio,
 )
 from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
@@ -97,6 +99,7 @@ __all__ = [
     "geometric_mean",
     "halved_estimate",
     "holm",
+    "judge_note",
     "length_controlled",
     "max_t",
     "median_with_censoring",
@@ -104,6 +107,7 @@ __all__ = [
     "pairwise",
     "percentile_interval",
     "pigeonhole_means",
+    "plain_values",
     "proportion",
     "quantiles_with_censoring",
     "ratio_of_gaps",

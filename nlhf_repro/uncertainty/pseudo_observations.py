@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from nlhf_repro.interfaces import Array
+from nlhf_repro.interfaces import Array, MetricScores
 
 
 def cluster_totals(
@@ -81,6 +81,23 @@ def weighted_ratio(score_totals: ArrayLike, weight_totals: ArrayLike) -> Array:
         raise ValueError("weight_totals are negative or all zero: a ratio needs positive weight.")
     ratio = scores.sum() / weights.sum()
     return np.asarray(ratio + (scores - ratio * weights) / weights.mean(), dtype=np.float64)
+
+
+def plain_values(metric: MetricScores) -> Array:
+    """Values [questions] whose plain mean is the metric, strata of equal weight included.
+
+    With S strata of n_s of the n questions, z_i = m + n / (S n_s) (x_i - m_s), where m is the mean
+    of the strata's means m_s: the mean of z is m, and var(z) / n is the sum of the strata's
+    sampling variances / S^2, up to (n - 1) / n and (n_s - 1) / n_s.
+    """
+    values = np.asarray(metric.values, dtype=np.float64)
+    if metric.strata is None:
+        return values
+    names, places = np.unique(np.asarray(metric.strata), return_inverse=True)
+    counts = np.bincount(places)
+    means = np.bincount(places, values) / counts
+    scale = len(values) / (len(names) * counts)
+    return np.asarray(means.mean() + (values - means[places]) * scale[places])
 
 
 def length_controlled(

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.interfaces import ImpossibleSettingError, OccasionalOracle, cost_of
 from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.keys import is_language
 from nlhf_repro.pipeline.language.oracle_fit_key import oracle_fit_key
+from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.preferences.readers import fingerprint, read_preferences
 from nlhf_repro.preferences.report import summary
 from nlhf_repro.preferences.settings import WORLD, OracleFit
@@ -68,4 +69,12 @@ def _check_parts(config: Config, data: str) -> None:
         if node is None or not hasattr(load_target(name, node["_target_"]), method):
             raise ImpossibleSettingError(
                 f"{name} is no part of language tasks: take {name}={choice}."
+            )
+    if data == WORLD:
+        oracle = LanguageTask(config, None).oracle()
+        if cost_of(oracle).paid_calls or isinstance(oracle, OccasionalOracle):
+            raise ImpossibleSettingError(
+                f"{type(oracle).__name__} is paid for its answers, draws them or changes, so that "
+                "no true preference is known to learn and to test against: write its answers to a "
+                "file for fit.data, or take oracle=annotators."
             )

@@ -24,15 +24,21 @@ from nlhf_repro.config import (
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.parts import check_game_parts, check_language_parts
 from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
-    check_game_parts,
-    check_language_parts,
     check_language_settings,
     check_oracle_scores,
 )
 from nlhf_repro.pipeline.language.task import LanguageTask, language_settings
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.scored import (
+    judge_node,
+    judge_of,
+    judged_benchmark,
+    kind_of,
+    own_node,
+)
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
 from nlhf_repro.validation import check_constructor, load_target
@@ -148,14 +154,36 @@ def check_parts(config: Config) -> None:
         check_oracle_scores(algorithm, wrappers, oracle, task.prompts("training")[0])
         benchmarks = {name: built[f"benchmark.{name}"] for name in config["benchmark"]}
         check_benchmarks(benchmarks, language, oracle)
+        check_asked(config)
     else:
         check_settings(algorithm, model, game_of(config), settings, budget)
+
+
+def check_asked(config: Config) -> None:
+    """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
+
+    Raises:
+        ImpossibleSettingError: before any model is trained.
+    """
+    for name, node in config["benchmark"].items():
+        if kind_of(node) == "model":
+            build(node).check()
+        elif kind_of(node) == "judged":
+            judge_of(config, name)
+            benchmark = judged_benchmark(config, name)
+            if not benchmark.questions():
+                raise ImpossibleSettingError(f"benchmark.{name} has no questions: give it some.")
+            if benchmark.compares:
+                benchmark.baseline()
 
 
 def _part_nodes(config: Config) -> dict[str, Any]:
     """Every node that names a class, by its key."""
     single = ("algorithm", "model", "oracle", "tracker", "prompts")
     nodes = {name: config[name] for name in single if config[name] is not None}
-    for group in ("oracle_wrapper", "benchmark"):
-        nodes |= {f"{group}.{name}": node for name, node in config[group].items()}
+    nodes |= {f"oracle_wrapper.{name}": node for name, node in config["oracle_wrapper"].items()}
+    for name in config["benchmark"]:
+        nodes[f"benchmark.{name}"] = own_node(config, name)
+        if kind_of(config["benchmark"][name]) == "judged":
+            nodes[f"benchmark.{name}.judge"] = judge_node(config, name)
     return nodes

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nlhf_repro.interfaces import Split
-from nlhf_repro.pipeline.keys import (
+from nlhf_repro.pipeline.evaluation_keys import (
+    answers_key,
+    asks_reference,
     benchmark_version,
     evaluation_key,
+    judgments_key,
+    reference_answers_key,
+)
+from nlhf_repro.pipeline.keys import (
     fine_tune_key,
     reference_sample_key,
     sample_key,
@@ -18,14 +25,20 @@ from nlhf_repro.pipeline.keys import (
     start_sample_key,
     train_key,
 )
+from nlhf_repro.pipeline.language.answering import answer_stage
+from nlhf_repro.pipeline.language.harness import score_model_stage
+from nlhf_repro.pipeline.language.judged import Compared, judge_stage, score_judged_stage
 from nlhf_repro.pipeline.language.stages import (
+    EVALUATION_STREAMS,
     Answered,
     Trained,
     fine_tune_stage,
     sample_stage,
     score_samples_stage,
+    selected_points,
     train_language_stage,
 )
+from nlhf_repro.pipeline.scored import judged_benchmark, kind_of
 from nlhf_repro.pipeline.stages import generators, load_trajectory
 from nlhf_repro.pipeline.store import StageStore
 from nlhf_repro.seeds import Generators
@@ -45,27 +58,77 @@ def language_stages(config: Config, store: StageStore) -> tuple[Path, dict[str, 
             config, draws, base, folder, store.scratch("train", policy_key)
         ),
     )
-    split = config["language"]["evaluation_split"]
-    samples = answered(config, store, base, split)
-    selecting = config["language"]["selection"] is not None
-    selection = answered(config, store, base, "selection") if selecting else None
-    evaluations = {
-        name: store.obtain(
-            "evaluate",
-            evaluation_key(config, name),
-            partial(
-                score_samples_stage,
-                config,
-                name,
-                policy_key,
-                benchmark_version(config, name),
-                samples,
-                selection,
-            ),
+    scored = Scored(config, store, base, training, policy_key)
+    return training, {name: scored.evaluation(name) for name in config["benchmark"]}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the evaluations of one trained cell share."""
+
+    config: Config
+    store: StageStore
+    base: Path | None
+    training: Path
+    policy_key: str
+
+    def evaluation(self, name: str) -> Path:
+        """The folder of one benchmark's scores."""
+        stages = {"samples": self._samples, "judged": self._judged, "model": self._model}
+        stage = stages[kind_of(self.config["benchmark"][name])]
+        key = evaluation_key(self.config, name)
+        return self.store.obtain("evaluate", key, lambda folder: stage(name)(folder))
+
+    def _samples(self, name: str) -> Callable[[Path], None]:
+        split = self.config["language"]["evaluation_split"]
+        return partial(
+            score_samples_stage,
+            *self._named(name),
+            answered(self.config, self.store, self.base, split),
+            self._selection(),
         )
-        for name in config["benchmark"]
-    }
-    return training, evaluations
+
+    def _judged(self, name: str) -> Callable[[Path], None]:
+        config = self.config
+        compared = Compared(self._answers(name), self._reference_answers(name))
+        asked = self.store.obtain(
+            "judge", judgments_key(config, name), partial(judge_stage, config, name, compared)
+        )
+        return partial(score_judged_stage, *self._named(name), self.training, compared, asked)
+
+    def _model(self, name: str) -> Callable[[Path], None]:
+        return partial(
+            score_model_stage, *self._named(name), self.base, self.training, self._iterates()
+        )
+
+    def _answers(self, name: str) -> Path:
+        stage = partial(answer_stage, self.config, name, self.base, self.training, self._iterates())
+        return self.store.obtain("answer", answers_key(self.config, name), stage)
+
+    def _reference_answers(self, name: str) -> Path | None:
+        if not asks_reference(judged_benchmark(self.config, name)):
+            return None
+        key = reference_answers_key(self.config, name)
+        stage = partial(answer_stage, self.config, name, self.base, None, {"last": 0})
+        return self.store.obtain("answer", key, stage)
+
+    def _named(self, name: str) -> tuple[Config, str, str, str]:
+        return self.config, name, self.policy_key, benchmark_version(self.config, name)
+
+    def _iterates(self) -> dict[str, int]:
+        """The updates whose policies are scored where not all recorded ones are."""
+        updates = load_trajectory(self.training).updates
+        selection = self._selection()
+        iterates = {"last": int(updates[-1])}
+        if selection is not None:
+            chosen = selected_points(self.config, selection)[-1]
+            iterates["selected"] = int(updates[chosen])
+        return iterates
+
+    def _selection(self) -> Answered | None:
+        if self.config["language"]["selection"] is None:
+            return None
+        return answered(self.config, self.store, self.base, "selection")
 
 
 def answered(config: Config, store: StageStore, base: Path | None, split: Split) -> Answered:
@@ -84,7 +147,7 @@ def policy_answers(config: Config, store: StageStore, base: Path | None, split: 
     """
     training = store.folder("train", train_key(config))
     updates = tuple(int(update) for update in load_trajectory(training).updates)
-    draws = _draws("evaluation", config, split)
+    draws = _draws(EVALUATION_STREAMS[0], config, split)
     start = store.obtain(
         "sample",
         start_sample_key(config, split),
@@ -105,7 +168,7 @@ def reference_answers(config: Config, store: StageStore, base: Path | None, spli
         partial(
             sample_stage,
             config,
-            _draws("evaluation of the reference", config, split),
+            _draws(EVALUATION_STREAMS[1], config, split),
             base,
             None,
             split,

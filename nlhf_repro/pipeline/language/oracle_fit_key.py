@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
-from platform import machine
 from typing import Any
 
 from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.keys import (
     EVALUATION,
-    LANGUAGE_LIBRARIES,
     PLACES,
+    environment,
+    installed,
     model_settings,
+    oracle_settings,
     prompts_settings,
 )
-from nlhf_repro.pipeline.parts import target_module, targets
-from nlhf_repro.pipeline.sources import source_hashes
 from nlhf_repro.preferences.readers import fingerprint
 from nlhf_repro.preferences.settings import WORLD
 
@@ -34,7 +31,7 @@ def oracle_fit_key(config: Config) -> str:
     settings = {"model": model_settings(config), "prompts": prompts_settings(config)}
     if node["data"] == WORLD:
         settings |= {
-            "oracle": config["oracle"],
+            "oracle": oracle_settings(config),
             "language": {
                 k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)
             },
@@ -43,7 +40,6 @@ def oracle_fit_key(config: Config) -> str:
     else:
         data = fingerprint(node["data"], node["revision"], node["data_split"])
     node = {k: v for k, v in node.items() if k not in ("data", "revision", "data_split")}
-    modules = {MODULE, *(target_module(part) for part in targets(settings))}
     return digest(
         {
             "stage": "fit_oracle",
@@ -52,9 +48,7 @@ def oracle_fit_key(config: Config) -> str:
             "settings": settings,
             "world": config["world"],
             "seed": config["seed"],
-            "source": source_hashes(modules),
-            "versions": {name: version(name) for name in (*LANGUAGE_LIBRARIES, "matplotlib")},
-            "python": ".".join(platform.python_version_tuple()[:2]),
-            "machine": machine(),
+            "matplotlib": installed("matplotlib"),
+            **environment(config, settings, torch=True, module=MODULE),
         }
     )

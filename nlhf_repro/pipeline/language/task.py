@@ -9,9 +9,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlhf_repro.interfaces import LanguageSettings, Prompt, PromptFamily, Split, TextOracle
+from nlhf_repro.interfaces import (
+    Decoding,
+    KeepsAnswers,
+    LanguageSettings,
+    Prompt,
+    PromptFamily,
+    Split,
+    TextOracle,
+)
+from nlhf_repro.pipeline.answer_files import answer_file
 from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.keys import prompts_settings
+from nlhf_repro.pipeline.language.kept import answers_key
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import seed_for
 
@@ -54,22 +64,47 @@ class LanguageTask:
         return _prompts(canonical_json(prompts_settings(self.config)), split, self.config["world"])
 
     def oracle(self) -> TextOracle:
-        """The true oracle of the world, before any wrapper."""
+        """The true oracle of the world, before any wrapper; it keeps its answers if it can."""
         oracle: TextOracle = build(self.config["oracle"]).oracle(self.config["world"])
+        if isinstance(oracle, KeepsAnswers):
+            node = self.config["oracle"]
+            oracle.keep_answers(
+                answer_file(Path(self.config["output_dir"]), node.get("judge", node))
+            )
         return oracle
 
-    def policy(self, prompts: tuple[Prompt, ...]) -> CausalLanguageModelPolicy:
-        """The reference policy over these prompts: the configured model, fine-tuned if it was."""
+    def wrappers(self) -> list[Any]:
+        """The wrappers that training sees the oracle through, innermost first.
+
+        Those that keep answers do so in a file that is named by all that decides these answers.
+        """
+        made = []
+        for name, node in self.config["oracle_wrapper"].items():
+            wrapper = build(node)
+            if isinstance(wrapper, KeepsAnswers):
+                file = f"{answers_key(self.config, name)[:16]}.sqlite"
+                wrapper.keep_answers(Path(self.config["output_dir"]) / "answers" / file)
+            made.append(wrapper)
+        return made
+
+    def policy(
+        self, prompts: tuple[Prompt, ...], decoding: Decoding | None = None
+    ) -> CausalLanguageModelPolicy:
+        """The reference policy over these prompts: the configured model, fine-tuned if it was.
+
+        It draws as `language` says, or else as a benchmark's `decoding` does, temperature aside.
+        """
         from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy, GenerationSettings
         from nlhf_repro.models.responses import ResponseBank
         from nlhf_repro.models.snapshots import DiskParameters
 
         settings = self.settings
         model, tokenizer = base_model(self.config)
+        drawn = decoding or settings
         generation = GenerationSettings(
-            settings.max_new_tokens,
-            settings.top_p,
-            settings.top_k,
+            drawn.max_new_tokens,
+            drawn.top_p,
+            drawn.top_k,
             settings.backend,
             settings.sampling_batch,
         )
