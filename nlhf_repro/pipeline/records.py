@@ -51,6 +51,7 @@ class _Run:
     judges: Mapping[str, str]  # by benchmark, where there is a judge
     scored_updates: Mapping[str, tuple[float, ...]]  # by benchmark, where not all were scored
     notes: Mapping[str, tuple[str, ...]]  # by benchmark
+    commit: str
 
 
 def grid_label(label: str, name: str, value: object) -> str:
@@ -112,6 +113,7 @@ def _row_record(
         judge_draws=_stack([_draws(label, seed_runs) for seed_runs in runs]),
         judges=_judges(label, runs),
         scored_updates=first.scored_updates if first else {},
+        commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
         notes=united_notes(
             {
                 f"seed {seed}" + (f", world {world}" if len(worlds) > 1 else ""): run.notes
@@ -223,7 +225,15 @@ def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
             {name: read_scored_updates(folder) for name, folder in folders.items()}
         ),
         notes={name: read_notes(folder) for name, folder in folders.items()},
+        commit=_commit(run["commit"]),
     )
+
+
+def _commit(commit: Mapping[str, Any] | None) -> str:
+    """What run.json says of the source that a run was made from, in words."""
+    if commit is None:
+        return "no commit, run outside of a checkout"
+    return f"{commit['hash'][:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
 
 
 def _present(values: Mapping[str, T | None]) -> dict[str, T]:
