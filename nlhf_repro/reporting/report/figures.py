@@ -93,12 +93,12 @@ def _further(
     drawn_already: set[tuple[str, str]],
 ) -> Iterator[FigureSpecification]:
     """A figure for every benchmark and iterate that was scored at several points."""
-    headers = {
-        getattr(column, "benchmark", ""): column.header
-        for column in reversed(specification.columns)
-    }
+    headers: dict[str, str] = {}
+    for column in specification.columns:
+        headers.setdefault(getattr(column, "benchmark", ""), column.header)
     names = dict.fromkeys(name for row in rows for name in row.values)
-    for name in sorted(names, key=lambda name: name.partition("/")[0] not in headers):
+    order = {benchmark: place for place, benchmark in enumerate(headers)}
+    for name in sorted(names, key=lambda name: order.get(name.rpartition("/")[0], len(order))):
         benchmark, _, iterate = name.rpartition("/")
         scored = [np.isfinite(row.values[name]).all() for row in rows if name in row.values]
         if (benchmark, iterate) in drawn_already or not any(scored):
@@ -136,7 +136,7 @@ def _figure(
         "title": specification.title,
         "label": specification.label,
         "reading": how_to_read(panels, specification, level, cluster_noun(rows)),
-        "thinned": max((len(row.updates) for row in shown), default=0) > POINTS,
+        "thinned": POINTS if any(len(row.updates) > POINTS for row in shown) else None,
     }
     if isinstance(specification, GridFigureSpecification):
         grid = {"axes": {"grid": specification.grid_label}, "axis": "grid"}

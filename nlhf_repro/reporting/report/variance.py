@@ -10,7 +10,7 @@ from nlhf_repro.reporting.cells import Cell, RefusedCell, Table, TableRow
 from nlhf_repro.reporting.columns import GeometricMeanGap, MeanValue
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.numbers import plain, share_text
-from nlhf_repro.reporting.series import cluster_noun, values_at
+from nlhf_repro.reporting.series import cluster_noun, singular, values_at
 from nlhf_repro.reporting.specification import TableSpecification
 from nlhf_repro.uncertainty import Estimate, GapsRefusedError, estimate, geometric_mean
 
@@ -42,7 +42,7 @@ def _table(column: MeanValue | GeometricMeanGap, rows: Sequence[RowRecord], leve
             "row",
             "SD between seeds",
             f"SD between {noun}",
-            "SD of seed by item",
+            f"SD of seed by {singular(noun)}",
             "seeds' share of the variance",
         ),
         rows=tuple(TableRow(row.label, _cells(column, row, level)) for row in rows),

@@ -19,12 +19,12 @@ function ticksOf(scale, count) {
   const step = Math.max(1, Math.ceil((to - from + 1) / count));
   const exponents = [];
   for (let each = from; each <= to; each += step) exponents.push(each);
-  if (exponents.length < 2) return narrowTicks(scale, count);
   const zero = scale.kind === "symlog" && scale.low <= 0 ? [{ value: 0, text: "0" }] : [];
+  if (exponents.length < 3) return [...zero, ...narrowTicks(scale, count)];
   return [...zero, ...exponents.map((each) => ({ value: 10 ** each, text: decade(each) }))];
 }
 
-// Less than two decades: 1, 2 and 5 times the powers of ten.
+// Few decades: 1, 2 and 5 times the powers of ten.
 function narrowTicks(scale, count) {
   const low = scale.kind === "symlog" ? scale.threshold : scale.low;
   const found = [];

@@ -2,12 +2,13 @@
 
 const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
 const PALETTE = 7;
+const BANDED = 6; // curves, above which bands hide each other and are drawn when asked for
 const LABELLED = 14; // curves, above which names stand in the legend alone
 
 function curves(section) {
   const { figures } = section;
   if (!figures.length) return null;
-  const state = { figure: figures[0], axis: figures[0].axis, hidden: new Set() };
+  const state = { figure: figures[0], axis: figures[0].axis, hidden: new Set(), bands: null };
   const box = html("div");
   const show = () => box.replaceChildren(...curveFigure(state, show));
   const choices = figures.map((figure, index) => [String(index), figure.title]);
@@ -20,6 +21,7 @@ function curves(section) {
       state.figure = figures[Number(index)];
       state.axis = before in state.figure.axes ? before : state.figure.axis;
       state.hidden.clear();
+      state.bands = null;
       show();
     })),
     box,
@@ -30,6 +32,7 @@ function curveFigure(state, show) {
   const { figure } = state;
   const names = [...new Set(figure.panels.flatMap((panel) => panel.curves.map((curve) => curve.name)))];
   const charts = [];
+  if (state.bands === null) state.bands = names.length <= BANDED;
   const redraw = () => charts.forEach((chart) => chart.redraw());
   const panels = figure.panels.map((panel) => {
     const chart = responsive((width) => panelChart(figure, panel, names, state, width));
@@ -44,10 +47,15 @@ function curveFigure(state, show) {
       state.axis = chosen;
       redraw();
     }) : null;
-  const thinned = figure.thinned ? ` At most ${120} of the recorded points are drawn.` : "";
+  const bands = figure.scale === "auto"
+    ? switchBox("Bands and quartiles", state.bands, (wanted) => {
+      state.bands = wanted;
+      redraw();
+    }) : null;
+  const thinned = figure.thinned ? ` At most ${figure.thinned} of the recorded points are drawn.` : "";
   return [
     html("figcaption", {}, html("strong", {}, figure.title), ` (${figure.reading}.${thinned})`),
-    axis ? html("div", { class: "controls" }, axis) : null,
+    html("div", { class: "controls" }, axis, bands),
     html("div", { class: "panels" }, panels),
     legend(names, state, redraw),
     html("p", { class: "aside screen" }, "Arrow keys on a focused chart walk along its points; Up and Down change the curve."),
@@ -103,13 +111,13 @@ function panelChart(figure, panel, names, state, width) {
   const shown = panel.curves.filter((curve) => !state.hidden.has(curve.name));
   const labelled = width >= 620 && names.length <= LABELLED;
   const longest = Math.max(0, ...panel.curves.map((curve) => Math.min(curve.name.length, 34)));
-  const frame = { left: 58, right: width - (labelled ? 6.4 * longest + 20 : 14), top: 28, bottom: 330 };
+  const frame = { left: 58, right: width - (labelled ? 7.4 * longest + 22 : 14), top: 28, bottom: 330 };
   const across = countScale(figure, panel, shown, state.axis);
   const up = heightScale(panel, shown);
   const x = (value) => frame.left + across.at(value) * (frame.right - frame.left);
   const y = (value) => frame.bottom - up.at(value) * (frame.bottom - frame.top);
   const clip = fresh("clip");
-  const marks = shown.map((curve) => curveMarks(figure, curve, names, state.axis, { x, y, frame, up }));
+  const marks = shown.map((curve) => curveMarks(figure, curve, names, state, { x, y, frame, up }));
   const drawn = svg(
     "svg",
     {
@@ -163,8 +171,8 @@ function drawable(up, value) {
   return Number.isFinite(value) && (up.kind === "linear" || value > 0);
 }
 
-function curveMarks(figure, curve, names, axis, { x, y, frame, up }) {
-  const points = curvePoints(curve, axis);
+function curveMarks(figure, curve, names, state, { x, y, frame, up }) {
+  const points = curvePoints(curve, state.axis);
   const level = points.length > 1 && points[0].count === points[points.length - 1].count;
   const path = (key) => points.filter((point) => drawable(up, point[key]))
     .map((point, index) => `${index ? "L" : "M"}${x(point.count).toFixed(1)} ${y(point[key]).toFixed(1)}`).join("");
@@ -179,9 +187,9 @@ function curveMarks(figure, curve, names, axis, { x, y, frame, up }) {
   return svg(
     "g",
     { class: seriesClass(names, curve.name) },
-    grid ? null : bandPath(points, x, y, up),
+    grid || !state.bands ? null : bandPath(points, x, y, up),
     grid ? intervalBars(points, x, y, up) : null,
-    curve.runs > 1 && !grid ? ["first", "third"].map((key) => svg("path", { d: path(key), class: "quartile" })) : null,
+    curve.runs > 1 && !grid && state.bands ? ["first", "third"].map((key) => svg("path", { d: path(key), class: "quartile" })) : null,
     svg("path", { d: path("middle"), class: "line", "stroke-dasharray": dash }),
     grid || points.length <= 12
       ? points.filter((point) => drawable(up, point.middle)).map((point) =>

@@ -8,7 +8,7 @@ function filled(node, attributes, children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) node.append(child);
   }
   return node;
@@ -41,8 +41,18 @@ function shortNumber(value, digits = 4) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e5) return COMPACT.format(value);
-  if (size < 1e-3) return value.toExponential(Math.max(digits - 2, 0)).replace("e-", "e\u2212");
+  if (size < 1e-3) {
+    const [mantissa, exponent] = value.toExponential(Math.max(digits - 2, 0)).split("e");
+    return `${Number(mantissa)}e${exponent}`.replaceAll("-", "\u2212");
+  }
   return String(Number(value.toPrecision(digits))).replace("-", "\u2212");
+}
+
+// A share, as 1 or 0 only where it is.
+function shareText(value) {
+  if (value > 0.99 && value < 1) return "> 0.99";
+  if (value < 0.01 && value > 0) return "< 0.01";
+  return value.toFixed(2);
 }
 
 let identifiers = 0;
@@ -70,6 +80,13 @@ function searchField(label, changed) {
   const show = () => { found.textContent = changed(words(field.value)); };
   const field = html("input", { id, type: "search", autocomplete: "off", spellcheck: "false", input: show });
   return html("span", { class: "control" }, html("label", { for: id }, label), field, found);
+}
+
+// A box to tick; `changed` is told whether it is.
+function switchBox(label, checked, changed) {
+  const id = fresh("switch");
+  const box = html("input", { type: "checkbox", id, checked, change: () => changed(box.checked) });
+  return html("span", { class: "control" }, box, html("label", { for: id }, label));
 }
 
 function words(text) {

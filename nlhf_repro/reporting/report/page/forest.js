@@ -48,7 +48,7 @@ function forestTable(table, column) {
 function forestChart(table, column, width) {
   const rows = forestCells(table, column);
   const narrow = width < 620;
-  const step = narrow ? 46 : 28;
+  const step = narrow ? 54 : 28;
   const letters = Math.max(...rows.map((row) => row.label.length), 4);
   const margin = narrow ? 12 : Math.min(width * 0.32, 7.2 * letters + 16);
   const texts = Math.max(...rows.map((row) => row.cell.text.length), 4);
@@ -94,24 +94,24 @@ function forestScale(rows, column) {
 
 function forestRow(row, y, { frame, place, scale, narrow, width }) {
   const { label, cell, estimate, lower, upper } = row;
-  const middle = narrow ? y + 10 : y;
+  const middle = narrow ? y + 16 : y;
   const inside = (x) => Math.min(Math.max(place(x), frame.left), frame.right);
   const visible = Number.isFinite(estimate) && (scale.kind === "linear" || estimate > 0);
   const interval = visible && !Number.isNaN(lower) && !Number.isNaN(upper);
   const positive = (x) => (scale.kind === "log" ? Math.max(x, scale.low) : x);
   const clipped = (text, room) => (text.length > room ? `${text.slice(0, room - 1)}\u2026` : text);
-  const room = narrow ? Math.floor(width / 15) : Math.floor((frame.left - 12) / 7);
+  const room = narrow ? Math.floor(width / 7) : Math.floor((frame.left - 12) / 7);
   return svg(
     "g",
     { class: cell.level === "checkpoint" ? "row checkpoint" : "row" },
     svg("title", {}, `${label}: ${cell.text}`),
     narrow
-      ? svg("text", { x: 4, y: y - 8, class: "label" }, clipped(label, room))
+      ? svg("text", { x: 4, y: y - 12, class: "label" }, clipped(label, room))
       : svg("text", { x: frame.left - 10, y: y + 4, "text-anchor": "end", class: "label" }, clipped(label, room)),
     svg(
       "text",
-      narrow ? { x: width - 4, y: y - 8, "text-anchor": "end", class: "text" } : { x: frame.right + 10, y: y + 4, class: "text" },
-      clipped(cell.text, narrow ? Math.floor(width / 14) : Math.floor((width - frame.right - 10) / 6.4)),
+      narrow ? { x: 4, y: y + 4, class: "text" } : { x: frame.right + 10, y: y + 4, class: "text" },
+      clipped(cell.text, narrow ? Math.floor(width / 6.4) : Math.floor((width - frame.right - 10) / 6.4)),
     ),
     interval ? svg("line", {
       x1: inside(positive(Math.max(lower, -1e300))), x2: inside(Math.min(upper, 1e300)), y1: middle, y2: middle, class: "interval",

@@ -8,7 +8,7 @@ function matrix(meetings) {
   return html(
     "figure",
     { class: "matrix" },
-    html("figcaption", {}, "P(row over column). Blue (+): the row is preferred; orange (\u2212): the column is. Bold with a dot: the simultaneous interval leaves 1/2 out. The bars are the shares in the mixture that no row beats."),
+    html("figcaption", {}, "P(row over column): blue above 1/2, orange below it. A bold number with a triangle is told apart from 1/2 by its interval: \u25b2 the row is preferred, \u25bd the column is. The bars are the shares in the mixture that no row beats."),
     html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Preference matrix" },
       html("table", { class: "heat" },
         html("caption", {}, "Preference matrix"),
@@ -38,10 +38,10 @@ function matrixCell(cell) {
   if (Number.isNaN(value)) return html("td", { class: "same" }, cell.text);
   const told = cell.level !== "checkpoint" && (numeric(cell.lower) > 0.5 || numeric(cell.upper) < 0.5);
   const side = value > 0.5 ? "over" : value < 0.5 ? "under" : "even";
-  const sign = { over: "+", under: "\u2212", even: "" }[side];
+  const sign = told ? { over: "\u25b2 ", under: "\u25bd " }[side] : "";
   const ends = cell.lower === undefined ? "" : `[${numeric(cell.lower).toFixed(2)}, ${numeric(cell.upper).toFixed(2)}]`;
   const shown = html("td", { class: `heat ${side}${told ? " told" : ""}`, title: cell.text, "data-estimate": cell.estimate },
-    html("span", { class: "value" }, `${sign}${value.toFixed(2)}${told ? " \u2022" : ""}`), html("small", {}, ends));
+    html("span", { class: "value" }, `${sign}${value.toFixed(2)}`), html("small", {}, ends));
   shown.style.setProperty("--strength", `${Math.round(Math.min(1, Math.abs(value - 0.5) * 2) * 62 + 4)}%`);
   return shown;
 }

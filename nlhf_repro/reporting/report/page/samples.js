@@ -115,7 +115,7 @@ function sampleAnswer(answer, state) {
       ? html("p", { class: "aside" }, "no answer: the row is not complete")
       : html("p", { class: "words" }, answer.text ? marked(answer.text, state.sought) : "(nothing)"),
     cutNote(answer),
-    judged ? html("p", { class: "verdict" }, barOf(value), ` ${value > 0.5 ? "preferred" : value < 0.5 ? "not preferred" : "even"}: ${shortNumber(value, 2)}`) : null,
+    judged ? html("p", { class: "verdict" }, barOf(value), ` ${value > 0.5 ? "preferred" : value < 0.5 ? "not preferred" : "even"}: ${shareText(value)}`) : null,
     answer.words ? html("p", { class: "aside" }, answer.words) : null);
 }
 

@@ -10,19 +10,30 @@ const MARKS = {
 
 function section(data) {
   const id = `experiment-${data.name}`.replace(/[^\w-]/g, "-");
+  const parts = [];
   const part = (title, ...content) => {
     const found = content.flat().filter((x) => x);
     if (!found.length) return null;
-    return html("section", { class: "part" }, html("h3", {}, title), found);
+    const anchor = `${id}-${parts.length}`;
+    parts.push(html("li", {}, html("a", { href: `#${anchor}` }, title)));
+    return html("section", { class: "part", id: anchor, tabindex: "-1" }, html("h3", {}, title), found);
   };
+  const shown = sectionParts(data, part);
   return html("section", { class: "experiment", id, "aria-labelledby": `${id}-title` },
     html("h2", { id: `${id}-title` }, data.title),
     html("p", { class: "name" }, "experiment ", html("code", {}, data.name)),
+    html("nav", { "aria-label": `Parts of ${data.name}` }, html("ul", { class: "parts" }, parts)),
+    shown);
+}
+
+function sectionParts(data, part) {
+  const tested = data.answers.some(({ kind }) => kind !== "none");
+  return [
     part("What was asked", data.asked.map((paragraph) => html("p", { class: "prose" }, paragraph))),
     callout("Read this first", "caution", data.cautions),
     callout("What lacks", "lacking", data.shortfalls),
     part("The answer", answerList(data.answers),
-      html("p", { class: "aside" }, `Intervals: ${percent(data.level)}, not adjusted; a difference counts as shown by its adjusted p-value.`)),
+      tested ? html("p", { class: "aside" }, `Intervals: ${percent(data.level)}, not adjusted; a difference counts as shown by its adjusted p-value.`) : null),
     part("Table", dataTable(data.table)),
     part("Forest plot", forest(data)),
     part("Learning curves", curves(data)),
@@ -34,7 +45,8 @@ function section(data) {
         ? folded(`Of the other columns (${data.variance.length - 1})`, () => html("div", {}, data.variance.slice(1).map(dataTable))) : null),
     part("Cost", data.costs.map(dataTable)),
     part("Samples", samples(data.samples)),
-    part("Computing it again", provenance(data.provenance)));
+    part("Computing it again", provenance(data.provenance)),
+  ];
 }
 
 function callout(title, kind, sentences) {

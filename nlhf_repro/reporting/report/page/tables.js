@@ -14,7 +14,7 @@ function dataTable(table) {
   const grid = html(
     "table",
     { "data-table": table.name },
-    html("caption", {}, html("strong", {}, table.title), table.caption ? ` ${table.caption}` : ""),
+    html("caption", {}, html("div", {}, html("strong", {}, table.title), table.caption ? ` ${table.caption}` : "")),
     html("thead", {}, html("tr", {}, heads)),
     body,
   );
@@ -37,7 +37,7 @@ function tableCell(cell, header) {
   return html(
     "td",
     {
-      class: number ? "number" : cell.text.length > 32 ? "long" : null,
+      class: number ? "number" : cell.text.length > 32 ? "long" : "short",
       title: cell.note ? `${header}: ${cell.note}` : null,
       "data-estimate": cell.estimate,
       "data-lower": cell.lower,
@@ -51,7 +51,7 @@ function tableCell(cell, header) {
 function columnHead(name, column, sort) {
   const arrow = html("span", { class: "arrow", "aria-hidden": "true" }, ARROWS.none);
   const next = { none: "ascending", ascending: "descending", descending: "none" };
-  const head = html("th", { scope: "col", "aria-sort": "none" });
+  const head = html("th", { scope: "col", "aria-sort": "none", class: name.length > 18 ? "wide" : null });
   head.append(
     html(
       "button",
@@ -118,7 +118,7 @@ function plainTable(caption, header, rows) {
     html(
       "table",
       { class: "plain" },
-      html("caption", {}, caption),
+      html("caption", {}, html("div", {}, caption)),
       html("thead", {}, html("tr", {}, header.map((name) => html("th", { scope: "col" }, name)))),
       html(
         "tbody",
