@@ -150,13 +150,13 @@ def test_an_answer_says_what_its_cell_does():
         f"a true difference of {least:.2g} would have been found with 80% power"
         in (answers[1]["text"])
     )
-    assert f"reaches from {found.lower:+.4f} to {found.upper:+.4f}" in answers[1]["text"]
+    assert f"reaches from {found.lower:+.3f} to {found.upper:+.3f}" in answers[1]["text"]
 
 
 def test_the_other_direction_and_other_metrics_have_their_own_words():
     records = [made.row("INPO", 0.20, 1), made.row("SPPO", 0.1, 3)]
     assert (
-        " is less exploitable than INPO by 0.1"
+        " is less exploitable than INPO by 0.098 ["
         in section(made.material(records))["answers"][0]["text"]
     )
     asked = made.specification(made.WIN_RATE, column="win rate", figures=())

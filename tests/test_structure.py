@@ -36,7 +36,9 @@ LAYERS = [
     {"verbs", "cli", "__main__"},
 ]
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
-HEAVY_ALLOWED = {"torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}}
+HEAVY_ALLOWED = {
+    "torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}
+}
 
 
 def room(path: Path) -> str:

@@ -56,7 +56,7 @@ def shown_questions(
             text = _text(answered[label], question) if label in labels else None
             share = None
             if text is not None and baseline is not None and scores[label] is not None:
-                share = float(scores[label][place]) / 100
+                share = _share(float(scores[label][place]))
             answers.append(ShownAnswer(label, text, {}, share))
         turns = "\n\n".join(question.turns)
         shown.append(ShownPrompt(question.identifier, turns, tuple(answers)))
@@ -79,6 +79,11 @@ def _scores(config: Config, name: str, store: StageStore) -> Any:
     if store.fault("evaluate", key) is not None:
         return None
     return read_scores(store.folder("evaluate", key))["last"][-1]
+
+
+def _share(value: float) -> float | None:
+    """A percentage as a share; None of what is none, as pseudo-observations may be."""
+    return value / 100 if 0 <= value <= 100 else None
 
 
 def _text(answers: Answers | None, question: Any) -> str | None:

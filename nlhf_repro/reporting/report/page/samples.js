@@ -67,8 +67,8 @@ function outcomeFilter(set, labels, state, restart) {
   const rows = [["", "any row"], ...labels.map((label) => [label, label])];
   const outcomes = [["", "any verdict"], ["preferred", "is preferred (above 1/2)"], ["not", "is not (below 1/2)"], ["even", "is even"]];
   return [
-    chooser("Where", rows, "", (x) => { state.row = x; restart(); }),
-    chooser("", outcomes, "", (x) => { state.outcome = x; restart(); }),
+    chooser("Answer of", rows, "", (x) => { state.row = x; restart(); }),
+    chooser("Verdict", outcomes, "", (x) => { state.outcome = x; restart(); }),
   ];
 }
 

@@ -37,7 +37,7 @@ function sectionParts(data, part) {
     part("Table", dataTable(data.table)),
     part("Forest plot", forest(data)),
     part("Learning curves", curves(data)),
-    data.meetings ? part("Rows against each other", matrix(data.meetings),
+    data.meetings ? part("Rows against each other", matrix(data.meetings, data.level),
       folded(`Every pair in a sentence (${data.meetings.answers.length - 1})`, () => answerList(data.meetings.answers)),
       dataTable(data.meetings.table)) : null,
     part("Variance components", data.variance.slice(0, 1).map(dataTable),
