@@ -95,7 +95,7 @@ def test_a_run_on_a_judge_pays_for_both_orders_and_never_twice(tmp_path: Path) -
     named = ("first", "second", "tie")
     total = sum(x.get(f"JudgedPreference.{name}", 0) for x in counted for name in named)
     assert total == paid
-    assert (tmp_path / "answers.sqlite").is_file()
+    assert list(tmp_path.rglob("*.sqlite"))
     run_tiny(tmp_path, *JUDGED, **(SMALL | {"benchmark": "[oracle_win_rate]"}))
     before = len(ASKED)
     assert before > paid, "the benchmark asks about answers to other prompts"
