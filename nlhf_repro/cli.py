@@ -80,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     tuning = verbs.add_parser("tune", help="search the settings of an experiment's rows")
     tuning.add_argument("name", help="conf/experiment/tune/NAME.yaml")
     tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+    page = verbs.add_parser("report", help="one HTML file of experiments, from what is on disk")
+    page.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="NAME",
+        help="experiments and KEY=VALUE; without a name, all that the output folder has records of",
+    )
+    page.add_argument("--out", metavar="FILE", help="where it goes (default: beside the tables)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
     fetch = verbs.add_parser("fetch", help="the official files of a benchmark, verified")
@@ -91,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         if verb in (new, fetch) or verb in files:
             continue
         verb.add_argument("--config-dir", help="a folder of your own configurations")
-        if verb is not listing:
+        if verb not in (listing, page):
             verb.add_argument("overrides", nargs="*", default=[], help="GROUP=CHOICE KEY=VALUE")
     return parser
 
@@ -171,6 +179,10 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.table import table
 
         return table(known.name, overrides, known.config_dir)
+    if known.verb == "report":
+        from nlhf_repro.verbs.report import report
+
+        return report(overrides, known.config_dir, known.out)
     if known.verb == "tune":
         from nlhf_repro.verbs.tune import tune
 

@@ -37,6 +37,7 @@ from nlhf_repro.pipeline.language.round_robins import (
     shown_prompts,
     units,
 )
+from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.records import row_records
 from nlhf_repro.reporting import (
     render_round_robin,
@@ -97,6 +98,22 @@ def test_a_row_that_is_not_complete_is_named_and_enters_nothing(copied, status):
     assert f"SPPO is in no number of this table, nor in the pool: {said}." in table.notes
     pages = shown_prompts(cells, row_records(cells, folder), 1, stage_store(folder))
     assert {x.label: x.text is None for x in pages[0].answers}["SPPO"]
+
+
+def test_shown_answers_are_weighed_against_the_references(compared_rows):
+    folder, cells, _ = compared_rows
+    pages = shown_prompts(cells, row_records(cells, folder), None, stage_store(folder))
+    task = LanguageTask(cells[0].config, None)
+    prompts, oracle = task.prompts("evaluation"), task.oracle()
+    assert [page.identifier for page in pages] == [prompt.identifier for prompt in prompts]
+    for prompt, page in zip(prompts, pages, strict=True):
+        reference, *answers = page.answers
+        assert reference.preferred is None
+        for answer in answers:
+            expected = oracle.preference([prompt], [answer.text], [reference.text])[0]
+            assert answer.preferred == pytest.approx(expected, abs=1e-12)
+    few = shown_prompts(cells, row_records(cells, folder), 2, stage_store(folder))
+    assert few == pages[:2]
 
 
 def test_no_complete_row_gives_no_record(tmp_path):

@@ -14,12 +14,15 @@ from mini_world import run_record, run_tiny, stages, tiny_overrides
 
 from nlhf_repro.cells import single_cell
 from nlhf_repro.interfaces import Decoding, ImpossibleSettingError, Question
+from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.evaluation_keys import answers_key, evaluation_key, judgments_key
 from nlhf_repro.pipeline.keys import train_key
 from nlhf_repro.pipeline.language.answering import answer_questions, prompt_of
 from nlhf_repro.pipeline.language.judged import collapsed
+from nlhf_repro.pipeline.language.shown_judgments import judged_names, shown_questions
 from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.metrics import read_scores
+from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.pipeline.stages import generators
 from nlhf_repro.verbs.run import check_parts
 
@@ -88,6 +91,25 @@ def test_upstream_files_hold_what_was_answered(cell) -> None:
     answers = pq.read_table(stages(folder, "answer")[0] / "answers.parquet").to_pylist()
     assert len(rows) == 100 and len(answers) == 100
     assert {row["generator_2"] for row in rows} == {"policy"}
+
+
+def test_a_report_shows_every_question_with_its_answers_and_scores(cell) -> None:
+    folder, result, _ = cell
+    chosen = tiny_overrides(benchmark=f"[oracle_win_rate,{ALPACA}]")
+    config = dict(single_cell([*chosen, *JUDGE, f"output_dir={folder}"]).config)
+    declared = [DeclaredCell("INPO", config["seed"], config["world"], result.key, config)]
+    records, store = row_records(declared, folder), stage_store(folder)
+    assert judged_names(config) == [ALPACA]
+    shown = shown_questions(ALPACA, declared, records, store)
+    rows = pq.read_table(stages(folder, "answer")[0] / "answers.parquet").to_pylist()
+    other = pq.read_table(stages(folder, "answer")[1] / "answers.parquet").to_pylist()
+    texts = [[x["text"] for x in each if x["iterate"] == "last"] for each in (rows, other)]
+    answers = [[prompt.answers[place].text for prompt in shown] for place in (0, 1)]
+    assert sorted(answers) == sorted(texts)
+    assert [x.label for x in shown[0].answers] == ["the reference", "INPO"]
+    values = read_scores(evaluated(folder, result))["last"][-1]
+    assert [prompt.answers[1].preferred for prompt in shown] == list(values / 100)
+    assert all(prompt.answers[0].preferred is None for prompt in shown)
 
 
 def test_scoring_again_asks_nobody_and_answers_nothing(cell) -> None:
