@@ -23,7 +23,7 @@ from summary_texts import (
 
 from nlhf_repro.games import cycle_share, majority_cycles
 from nlhf_repro.interfaces import FeatureOracle, ImpossibleSettingError, TextOracleFamily
-from nlhf_repro.oracles import annotators as module
+from nlhf_repro.oracles import readings as module
 from nlhf_repro.oracles.annotators import AnnotatorGroups
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.summaries import FEATURES, TOPICS
@@ -190,7 +190,7 @@ def test_what_is_forgotten_is_read_again(monkeypatch: pytest.MonkeyPatch) -> Non
         some = slice(start, start + 10)
         answers = oracle.preference([post()] * 10, texts[some], texts[::-1][some])
         np.testing.assert_allclose(answers, whole[some], rtol=0, atol=1e-15)
-        assert len(oracle._index) <= 41
+        assert len(oracle.readings) <= 41
 
 
 def test_no_reward_is_made_up_for_a_mixture() -> None:

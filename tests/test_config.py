@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command import user_folder
 from conftest import CONF
+from needed_settings import NOT_HERE, needed
 
 from nlhf_repro.cells import experiment_cells, row_overrides, single_cell
 from nlhf_repro.config import compose_config, conf_directory, resolved_config, search_path_override
@@ -41,18 +42,21 @@ def refusal(*overrides: str) -> str:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_composes_and_fits_its_constructor(
-    group: str, choice: str, tmp_path: Path
-) -> None:
+def test_every_choice_composes_and_fits_its_constructor(group: str, choice: str) -> None:
     """Choices of language tasks on the mini world, all others on games."""
     several = group in ("oracle_wrapper", "benchmark")
     override = f"{group}=[{choice}]" if several else f"{group}={choice}"
     needs = ["algorithm=inpo"] if group != "algorithm" else []
-    if (group, choice) == ("prompts", "jsonl"):
-        path = tmp_path / "prompts.jsonl"
-        path.write_text("".join(f'{{"prompt": "say {n}"}}\n' for n in range(1300)))
-        needs.append(f"prompts.path={path}")
-    check_parts(single_cell([*scale_of(group, choice), override, *needs]).config)
+    needs += needed(group, choice)
+    scale = scale_of(group, choice)
+    if group == "oracle" and scale:
+        needs.append("benchmark=[oracle_win_rate]")  # others need an oracle with features
+    config = single_cell([*scale, override, *needs]).config
+    if choice in NOT_HERE:
+        with pytest.raises(ImpossibleSettingError, match=NOT_HERE[choice]):
+            check_parts(config)
+    else:
+        check_parts(config)
 
 
 def scale_of(group: str, choice: str) -> list[str]:

@@ -46,7 +46,7 @@ def test_every_file_ships() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     mini = {k: v for k, v in included.items() if k.startswith("benchmarks/mini/")}
-    names = [f"{name}.jsonl" for name in SHAPES]
+    names = [*(f"{name}.jsonl" for name in SHAPES), "academic"]
     assert mini == {f"benchmarks/mini/{name}": f"nlhf_repro/mini/{name}" for name in names}
 
 

@@ -116,7 +116,7 @@ def test_variance_components_are_the_engines():
     assert first["title"] == "Variance components of exploitability"
     values = material.records[0].values["oracle_exploitability/last"][..., -1]
     found = estimate(values)
-    seed, item, noise, share = first["rows"][0]["cells"]
+    seed, item, noise, judged, share = first["rows"][0]["cells"]
     assert seed["estimate"] == found.seed_standard_deviation
     assert (seed["lower"], seed["upper"]) == (
         found.seed_standard_deviation_lower,
@@ -124,6 +124,7 @@ def test_variance_components_are_the_engines():
     )
     assert item["estimate"] == math.sqrt(found.cluster_variance)
     assert noise["estimate"] == math.sqrt(found.noise_variance)
+    assert judged["text"] == "not drawn"
     assert share["estimate"] == found.seed_variance / 3 / found.standard_error**2
     assert {cell["text"] for cell in first["rows"][3]["cells"]} == {"failed"}
 

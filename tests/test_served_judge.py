@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 
 import pytest
+import yaml
+from conftest import CONF
 from judge_requests import asked, judge_request, judge_requests, reply_to
 from judge_server import KEY, TRANSIENT, a_fifth_faulty, judging, only_garbage, served
 
@@ -19,6 +21,9 @@ from nlhf_repro.interfaces import (
     JudgeFamily,
     Message,
 )
+from nlhf_repro.judges.served import ServedJudge
+from nlhf_repro.pipeline.parts import build
+from nlhf_repro.validation import check_constructor
 
 
 def once(behavior: str):
@@ -82,6 +87,7 @@ def test_a_fault_on_the_way_is_overcome(behavior):
     assert set(server.asked.values()) == {2}
 
 
+@pytest.mark.slow
 def test_two_thousand_judgments_survive_a_fifth_of_faults_with_nothing_lost(tmp_path):
     requests = judge_requests(2000)
     with judging(only_garbage) as server:
@@ -248,6 +254,19 @@ def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ImpossibleSettingError, match=message) as told:
         served("http://127.0.0.1:1/v1", **change)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("choice", ["served", "openai"])
+def test_shipped_settings_fit_the_constructor_and_hold_no_secret(choice, monkeypatch):
+    node = yaml.safe_load((CONF / "judge" / f"{choice}.yaml").read_text())
+    check_constructor("judge", node)
+    judge = build(node)
+    assert isinstance(judge, ServedJudge) and judge.name == judge.identity["model"]
+    assert judge.key_variable in (None, "OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    if judge.key_variable:
+        with pytest.raises(JudgeError, match=r"OPENAI_API_KEY .judge.key_variable. holds no key"):
+            asked(judge, judge_requests(1))
 
 
 def test_importing_the_judge_loads_no_client_and_no_torch():

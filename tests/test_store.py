@@ -13,8 +13,8 @@ from command import user_folder
 from nlhf_repro.cells import single_cell
 from nlhf_repro.interfaces import Ledger, Trajectory
 from nlhf_repro.pipeline import keys
-from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.evaluation_keys import cell_key, evaluation_key
+from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.keys import seed_factors, train_key
 from nlhf_repro.pipeline.sources import source_hashes
 from nlhf_repro.pipeline.stages import generators, load_trajectory, save_trajectory

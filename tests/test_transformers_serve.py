@@ -20,6 +20,7 @@ from nlhf_repro.asking.kept import KeptAnswers
 from nlhf_repro.interfaces import JudgeError
 
 START_SECONDS = 120.0
+pytestmark = pytest.mark.slow
 
 
 def command() -> str | None:

@@ -141,10 +141,8 @@ class AnswerFile:
 
 
 def _is_busy(error: BaseException) -> bool:
-    return (
-        isinstance(error, sqlite3.OperationalError)
-        and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-    )
+    code = error.sqlite_errorcode if isinstance(error, sqlite3.OperationalError) else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the rest says what for
 
 
 # Processes that turn a new file into a WAL at once do not wait for each other by themselves.

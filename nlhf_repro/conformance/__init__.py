@@ -10,11 +10,13 @@ from nlhf_repro.conformance import (
     directions,
     exact_face,
     fixed_points,
+    judged_benchmarks,
     judges,
     language_models,
     learned_oracles,
     ledgers,
     memory,
+    model_benchmarks,
     models,
     oracles,
     prompts,
@@ -22,6 +24,7 @@ from nlhf_repro.conformance import (
     sample_benchmarks,
     settings,
     text_oracles,
+    text_wrappers,
     ties,
 )
 from nlhf_repro.conformance.outcomes import (
@@ -33,6 +36,7 @@ from nlhf_repro.conformance.outcomes import (
     outcomes,
 )
 from nlhf_repro.conformance.subjects import Group, Subject
+from nlhf_repro.pipeline.scored import kind_of
 
 CHECKS: dict[Group, tuple[Check, ...]] = {
     "algorithm": (
@@ -132,9 +136,45 @@ TEXT_CHECKS: dict[Group, tuple[Check, ...]] = {
 }
 """Of the parts that read text, in place of the checks of games."""
 
+TEXT_WRAPPER_CHECKS: tuple[Check, ...] = (
+    text_wrappers.wrapped_texts_have_probabilities,
+    text_wrappers.wrapped_hostile_texts_are_answered,
+    text_wrappers.wrapped_items_are_answered_apart,
+    text_wrappers.wrapped_scores_are_finite_or_refused,
+    text_wrappers.occasions_are_passed_on,
+    text_wrappers.costs_are_passed_on,
+    text_wrappers.drift_is_passed_on,
+)
+"""Of wrappers that change the answers of an oracle of texts, beside those of games if they do both.
+"""
+
+
+BENCHMARK_CHECKS: dict[str, tuple[Check, ...]] = {
+    "judged": (
+        judged_benchmarks.questions_are_told_apart,
+        judged_benchmarks.requests_show_the_answers,
+        judged_benchmarks.who_is_preferred_wins,
+        judged_benchmarks.scores_belong_to_questions,
+        judged_benchmarks.the_same_judgments_write_the_same_bytes,
+        judged_benchmarks.hostile_answers_are_judged,
+        judged_benchmarks.what_cannot_be_read_is_refused,
+        judged_benchmarks.settings_of_scoring_are_settings,
+    ),
+    "model": (
+        model_benchmarks.a_model_is_scored_and_left_alone,
+        model_benchmarks.a_model_benchmark_has_a_fingerprint,
+    ),
+}
+"""Of benchmarks that ask a judge, or the model itself."""
+
 
 def checks_of(subject: Subject) -> tuple[Check, ...]:
     """The checks of the part's kind."""
+    if subject.group == "benchmark" and kind_of(subject.node) in BENCHMARK_CHECKS:
+        return BENCHMARK_CHECKS[kind_of(subject.node)]
+    if subject.group == "oracle_wrapper" and hasattr(subject.kind, "wrap_text"):
+        of_games = CHECKS["oracle_wrapper"] if hasattr(subject.kind, "wrap") else ()
+        return (*of_games, *TEXT_WRAPPER_CHECKS)
     if subject.reads_text and subject.group in TEXT_CHECKS:
         return TEXT_CHECKS[subject.group]
     return CHECKS[subject.group]
@@ -146,8 +186,10 @@ def check_part(subject: Subject) -> Iterable[Outcome]:
 
 
 __all__ = [
+    "BENCHMARK_CHECKS",
     "CHECKS",
     "TEXT_CHECKS",
+    "TEXT_WRAPPER_CHECKS",
     "AdviceError",
     "Check",
     "ConformanceError",

@@ -49,6 +49,7 @@ class LaboratoryOracle:
 
     feature_names: tuple[str, ...]
     reply: float | None = None  # in the place of every reply
+    group_names: tuple[str, ...] = ("one", "another", "third")
 
     def preference(
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
@@ -69,6 +70,13 @@ class LaboratoryOracle:
         """Numbers around 1/2, [items, types]."""
         names = tuple(f"type {index}" for index in range(TYPES))
         return self._replied(0.3 + 0.4 * self._uniform(prompts, responses, names))
+
+    def group_preference(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
+    ) -> Array:
+        """Sigmoid of the difference in each group's worth, [items, groups]."""
+        one, other = (self._uniform(prompts, x, self.group_names) for x in (first, second))
+        return self._replied(1 / (1 + np.exp(other - one)))
 
     def responder_response(self, prompt: Prompt, responder: int) -> str:
         """A text."""

@@ -43,8 +43,10 @@ class Subject:
     @property
     def reads_text(self) -> bool:
         """Whether it is a part of language tasks: prompts, an oracle of texts, its wrapper, ..."""
-        methods = ("prompts", "oracle", "learn", "score_samples", "base", "judge")
-        return any(hasattr(self.kind, method) for method in methods)
+        scoring = ("score_samples", "requests", "score_model")
+        methods = ("prompts", "oracle", "learn", "base", "judge", *scoring)
+        wraps_texts_alone = hasattr(self.kind, "wrap_text") and not hasattr(self.kind, "wrap")
+        return wraps_texts_alone or any(hasattr(self.kind, method) for method in methods)
 
     @property
     def kind(self) -> Any:
@@ -54,7 +56,7 @@ class Subject:
     @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {key: value for key, value in self.node.items() if key not in HYDRA_KEYS}
+        return {key: value for key, value in self._own_node.items() if key not in HYDRA_KEYS}
 
     def build(self, **changes: Any) -> Any:
         """The part, checked and built as a run would, with some fields changed.
@@ -62,9 +64,15 @@ class Subject:
         Raises:
             ImpossibleSettingError: the fields do not fit, or the constructor refuses them.
         """
-        node = {**self.node, **changes}
+        node = {**self._own_node, **changes}
         check_constructor(self.key, node)
         return build(node)
+
+    @property
+    def _own_node(self) -> dict[str, Any]:
+        """The node without the judge that a judged benchmark asks, which is a part of its own."""
+        judged = hasattr(self.kind, "requests")
+        return {key: value for key, value in self.node.items() if not judged or key != "judge"}
 
     def numeric_fields(self) -> list[str]:
         """Fields that take a number, as far as the constructor is annotated."""

@@ -251,6 +251,14 @@ class ModelBenchmark(Protocol):
         """SHA-256 of the files that its tasks come from; versions and revisions otherwise."""
         ...
 
+    def check(self) -> None:
+        """Refuse before any training what is known to be missing, without the network.
+
+        Raises:
+            ImpossibleSettingError: a package, a file or a task that does not exist.
+        """
+        ...
+
     def score_model(
         self, model: Any, tokenizer: Any, seed: int, folder: Path
     ) -> tuple[MetricScores, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from nlhf_repro.interfaces.games import Array
@@ -99,6 +99,12 @@ class RowRecord:
     Worlds share no weights: an item is then a world, its value the mean over the world's prompts,
     and `problems` is their number. Missing seeds are declared runs that have not finished;
     `failed` maps a failed seed to its error.
+
+    A judged value is the mean over the judge's draws (re-runs, or members of a panel; the same for
+    every seed and item), which `judge_draws` holds. `judges` names who decided them, one in every
+    world: rows are compared under the same judges only, and worlds whose judges all differ share no
+    draws. A benchmark in `scored_updates` was scored at those recorded updates alone; its values at
+    all others are NaN.
     """
 
     label: str
@@ -120,3 +126,8 @@ class RowRecord:
     tuning: Tuning | None = None  # None: no search chose the row's settings
     clusters: str = "games"  # what the items are: games, prompts or worlds
     items: tuple[str, ...] = ()  # identifiers of the items, by which rows are paired; or none
+    judge_draws: Mapping[str, Array] = field(default_factory=dict)  # [seeds, draws, items, points]
+    judges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, of worlds
+    scored_updates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by benchmark
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, to print
+    commits: tuple[str, ...] = ()  # of its runs, each once, with what was not committed

@@ -102,6 +102,19 @@ class FeatureOracle(TextOracle, Protocol):
 
 
 @runtime_checkable
+class GroupedOracle(TextOracle, Protocol):
+    """A text oracle that mixes groups of people, whose own answers are known."""
+
+    group_names: tuple[str, ...]
+
+    def group_preference(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
+    ) -> Array:
+        """P(first preferred over second) of every group, [items, groups]."""
+        ...
+
+
+@runtime_checkable
 class TextOracleFamily(Protocol):
     """A configured oracle (conf/oracle): one for every world."""
 

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -101,6 +101,7 @@ class PanelJudge:
     """The panel of a world: answers from a request's material, whatever its messages say."""
 
     name = "annotator_panel"
+    instant: ClassVar[bool] = True  # asking again costs less than keeping
 
     def __init__(self, panel: AnnotatorPanel, world: int) -> None:
         self.panel, self.world = panel, world

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final, get_args
+from typing import Any, ClassVar, final, get_args
 from urllib.parse import urlsplit
 
 from nlhf_repro.asking.chat_completions import (
@@ -67,6 +67,8 @@ class ServedJudge:
         seed_draws: whether a request's draw is sent as `seed`.
         extra_body: further fields of every request; a null takes a field out.
     """
+
+    answers_elsewhere: ClassVar[bool] = True  # its replies do not depend on code of ours
 
     model: str
     base_url: str

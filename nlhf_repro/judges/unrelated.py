@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from scipy.special import expit
@@ -63,6 +63,7 @@ class UnrelatedJudge:
     """The judge of a world: answers from a request's answers, whatever its messages say."""
 
     name = "unrelated"
+    instant: ClassVar[bool] = True  # asking again costs less than keeping
 
     def __init__(self, settings: UnrelatedTaste, world: int) -> None:
         self.settings, self.world = settings, world

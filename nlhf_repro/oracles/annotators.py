@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Literal, NamedTuple, final, get_args
+from typing import Literal, final, get_args
 
 import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, Prompt
+from nlhf_repro.oracles.readings import Readings
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.summaries import (
     FEATURES,
     TOPICS,
-    Facts,
     SummaryType,
     every_type,
     facts_of,
-    read,
     type_features,
     undominated,
     write,
@@ -42,7 +41,8 @@ _RANGES = {
     "world_spread": (0, 3),
     "words_read": (1, 64),
 }
-_KEPT_READINGS = 200_000  # then all are forgotten
+Tilts = Callable[[Sequence[Prompt]], Array]
+"""Of prompts: positive factors of the groups' shares, [items, groups]."""
 
 
 @final
@@ -100,12 +100,13 @@ class AnnotatorGroups:
         spread = np.exp(self.world_spread * stream.standard_normal((len(STYLES), 7)))
         reversed_topics = stream.permutation(list(TOPICS))[: len(TOPICS) // 2]
         shares = np.array(list(self.group_weights), dtype=np.float64) * spread[:, 6]
-        return AnnotatorOracle(
-            self._utilities(spread),
-            shares / shares.sum(),
-            frozenset(map(str, reversed_topics)) if self.orientation == "by_topic" else frozenset(),
-            self.words_read,
-        )
+        turned = map(str, reversed_topics) if self.orientation == "by_topic" else ()
+        readings = Readings(self._utilities(spread), frozenset(turned), self.words_read)
+        return AnnotatorOracle(readings, shares / shares.sum())
+
+    def reweighted(self, group_weights: Sequence[float]) -> AnnotatorGroups:
+        """The same groups in other shares."""
+        return replace(self, group_weights=group_weights)
 
     def _utilities(self, spread: Array) -> Array:
         """Weights of the features, [2, groups, features]; second with the cycle turned round."""
@@ -126,33 +127,29 @@ class AnnotatorGroups:
         return np.stack([np.column_stack([each[name] for name in FEATURES]) for each in turned])
 
 
-class _Post(NamedTuple):
-    details: object
-    facts: Facts
-    turned: int
-
-
 @final
 class AnnotatorOracle:
-    """The annotators of a world: reads every text once and answers from what it has read.
+    """The annotators of a world, who answer from what they have read.
 
-    `utilities` [2, groups, features] are the groups' weights of the features, divided by the noise,
-    for the one and the other direction of the cycle; `shares` [groups] sum to 1; the cycle is
-    turned round for posts of `reversed_topics`.
+    `readings` know what a response is worth to each group, divided by the noise; `shares` [groups]
+    sum to 1. With `tilts` every prompt has a mixture of its own: the shares times the prompt's
+    tilts, normalized again.
     """
 
     feature_names = FEATURES
-    _features: Array  # [readings, features]
-    _read_utilities: Array  # [readings, groups]
+    group_names = ("formal first", "casual first", "vivid first")
 
-    def __init__(
-        self, utilities: Array, shares: Array, reversed_topics: frozenset[str], words_read: int
-    ) -> None:
-        self.utilities = utilities
+    def __init__(self, readings: Readings, shares: Array, tilts: Tilts | None = None) -> None:
+        self.readings = readings
+        self.utilities = readings.weights
+        self.reversed_topics = readings.reversed_topics
+        self.words_read = readings.words_read
         self.shares = shares
-        self.reversed_topics = reversed_topics
-        self.words_read = words_read
-        self._forget()
+        self.tilts = tilts
+
+    def mixed(self, shares: Array, tilts: Tilts | None = None) -> AnnotatorOracle:
+        """The same groups, who share their readings, in another mixture."""
+        return AnnotatorOracle(self.readings, shares, tilts or self.tilts)
 
     def preference(
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
@@ -163,7 +160,13 @@ class AnnotatorOracle:
             ImpossibleSettingError: a prompt is no post.
             ValueError: the arguments differ in length, or two posts have one identifier.
         """
-        return self._mixed(self._utility(prompts, first) - self._utility(prompts, second))
+        return self._answers(prompts, self._gaps(prompts, first, second))
+
+    def group_preference(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
+    ) -> Array:
+        """P(first preferred over second) of every group, [items, groups]."""
+        return np.asarray(0.5 + np.tanh(self._gaps(prompts, first, second) / 2) / 2)
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
         """The utility of the only group, [items].
@@ -178,12 +181,11 @@ class AnnotatorOracle:
                 "scores: take oracle_wrapper=[bradley_terry_fit], or "
                 "oracle.group_weights=[1,0,0]."
             )
-        return self._utility(prompts, responses)[:, alone[0]]
+        return self.readings.utility(prompts, responses)[:, alone[0]]
 
     def features(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
         """What is read of the responses, [items, features], see `summaries.FEATURES`."""
-        rows = self._rows(prompts, responses)
-        return self._features[rows]
+        return self.readings.features(prompts, responses)
 
     @cached_property
     def responder_types(self) -> tuple[SummaryType, ...]:
@@ -204,67 +206,32 @@ class AnnotatorOracle:
         A preference increases in every group's utility, so that one of the `responder_types` is
         best against any mixture.
         """
+        readings = self.readings
         features = type_features(self.responder_types, self.words_read)
         types = np.einsum("tf,dgf->dtg", features, self.utilities)
-        turned = np.array([self._post(prompt).turned for prompt in prompts], dtype=np.int64)
-        return self._mixed(types[turned] - self._utility(prompts, responses)[:, None])
+        gaps = types[readings.turned(prompts)] - readings.utility(prompts, responses)[:, None]
+        return self._answers(prompts, gaps)
 
     def responder_response(self, prompt: Prompt, responder: int) -> str:
         """A summary of the type: an opener, facts in their order, other markers."""
         return write(self.responder_types[responder], facts_of(prompt))
 
-    def _mixed(self, gaps: Array) -> Array:
-        """The groups' answers to utility gaps [..., groups], mixed."""
+    def _gaps(
+        self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
+    ) -> Array:
+        """The groups' utility of first less that of second, [items, groups]."""
+        utility = self.readings.utility
+        return np.asarray(utility(prompts, first) - utility(prompts, second))
+
+    def _answers(self, prompts: Sequence[Prompt], gaps: Array) -> Array:
+        """The groups' answers to utility gaps [items, ..., groups], in the prompts' mixtures."""
         # 1/2 + tanh/2 is odd around 1/2 to the last bit, which a sigmoid is not.
-        return np.clip(0.5 + np.tanh(gaps / 2) @ (self.shares / 2), 0.0, 1.0)
-
-    def _utility(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> Array:
-        rows = self._rows(prompts, responses)
-        return self._read_utilities[rows]
-
-    def _rows(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[int]:
-        """Where the readings of these responses are kept; those that are new are read first."""
-        keys = [(x.identifier, y) for x, y in zip(prompts, responses, strict=True)]
-        posts = [self._post(prompt) for prompt in prompts]
-        if len(self._index) > _KEPT_READINGS:
-            self._forget()
-        new = {key: post for key, post in zip(keys, posts, strict=True) if key not in self._index}
-        if new:
-            self._read(new)
-        return [self._index[key] for key in keys]
-
-    def _read(self, new: dict[tuple[str, str], _Post]) -> None:
-        facts = [post.facts for post in new.values()]
-        features = read(facts, [response for _, response in new], self.words_read)
-        weights = self.utilities[[post.turned for post in new.values()]]
-        utilities = np.einsum("if,igf->ig", features, weights)
-        self._index |= {key: row for row, key in enumerate(new, len(self._features))}
-        self._features = np.concatenate([self._features, features])
-        self._read_utilities = np.concatenate([self._read_utilities, utilities])
-
-    def _post(self, prompt: Prompt) -> _Post:
-        known = self._posts.get(prompt.identifier)
-        if known is not None and known.details is prompt.details:
-            return known
-        topic = prompt.details.get("topic")
-        if topic not in TOPICS:
-            raise ImpossibleSettingError(
-                f"prompt {prompt.identifier} has no details['topic'] among {', '.join(TOPICS)}: "
-                "take prompts=posts."
-            )
-        post = _Post(prompt.details, facts_of(prompt), int(topic in self.reversed_topics))
-        if known is not None and known[1:] != post[1:]:
-            raise ValueError(
-                f"two posts have the identifier {prompt.identifier}: give each its own."
-            )
-        self._posts[prompt.identifier] = post
-        return post
-
-    def _forget(self) -> None:
-        self._posts: dict[str, _Post] = {}
-        self._index: dict[tuple[str, str], int] = {}
-        self._features = np.empty((0, len(FEATURES)))
-        self._read_utilities = np.empty((0, len(self.shares)))
+        answers = np.tanh(gaps / 2)
+        if self.tilts is None:
+            return np.asarray(np.clip(0.5 + answers @ (self.shares / 2), 0.0, 1.0))
+        shares = self.shares * self.tilts(prompts)
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return np.asarray(np.clip(0.5 + np.einsum("i...g,ig->i...", answers, shares / 2), 0, 1))
 
 
 @cache

@@ -15,6 +15,7 @@ from nlhf_repro.interfaces import (
     Array,
     FeatureOracle,
     ImpossibleSettingError,
+    OracleCost,
     PreferenceOracle,
     Prompt,
     TextOracle,
@@ -115,6 +116,11 @@ class FittedReward:
     weights: Array  # [features]
     accuracy: float
     log_loss: float
+
+    @property
+    def cost(self) -> OracleCost:
+        """A score a response, and no pass over pairs."""
+        return OracleCost(ordered_passes=0, scores=1)
 
     @property
     def feature_weights(self) -> dict[str, float]:

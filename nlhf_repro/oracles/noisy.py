@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from nlhf_repro.interfaces import ImpossibleSettingError, PreferenceOracle
+from nlhf_repro.interfaces import (
+    Array,
+    ImpossibleSettingError,
+    Occasion,
+    PreferenceOracle,
+    Prompt,
+    TextOracle,
+)
+from nlhf_repro.oracles.changed_answers import changed
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +40,20 @@ class Noisy:
     def wrap(self, oracle: PreferenceOracle) -> PreferenceOracle:
         """The oracle with its preferences flipped; its scores pass as they are."""
         return _NoisyOracle(oracle, self.flip_rate)
+
+    def wrap_text(self, oracle: TextOracle) -> TextOracle:
+        """The oracle of texts with its preferences flipped; its scores pass as they are."""
+        return changed(oracle, self._flipped)
+
+    def _flipped(
+        self,
+        prompts: Sequence[Prompt],
+        first: Sequence[str],
+        second: Sequence[str],
+        answers: Array,
+        occasion: Occasion | None,
+    ) -> Array:
+        return (1 - 2 * self.flip_rate) * answers + self.flip_rate
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, final
 
 import numpy as np
@@ -13,6 +13,7 @@ from nlhf_repro.interfaces import (
     Collect,
     Game,
     Ledger,
+    OracleCost,
     Phase,
     PreferenceOracle,
     Responder,
@@ -100,8 +101,8 @@ class ProblemPrompts:
 class SamplingCollector:
     """Draws `groups` groups of responses a problem and asks the oracle about them.
 
-    Of an oracle that was `learned`, answers are no comparisons of the true one: the ledger counts a
-    score for every response that it judges, and no budget pays for them.
+    Of an oracle that was `learned`, answers are no comparisons of the true one: the ledger counts
+    the passes and scores that they `cost`, and no budget pays for them.
 
     The number of groups is lowered to what the rest of `comparisons_budget` pays for: the
     comparison that would exceed it is not asked.
@@ -115,6 +116,7 @@ class SamplingCollector:
     generators: Generators
     ledger: Ledger
     learned: bool = False
+    cost: OracleCost = field(default_factory=OracleCost)
 
     def __post_init__(self) -> None:
         self.streams = {name: self.generators(name) for name in STREAMS}
@@ -182,21 +184,32 @@ class SamplingCollector:
         return ask
 
     def _count(self, phase: Collect) -> None:
-        groups, ledger = self.groups, self.ledger
-        responses = groups * (phase.responses + phase.opponents * len(phase.opponent))
-        comparisons = 0 if self.learned else groups * comparisons_in_group(phase)
-        judged = phase.labels == "score" or (self.learned and phase.labels != "none")
-        bernoulli = comparisons if phase.labels == "bernoulli" else 0
+        responses = self.groups * (phase.responses + phase.opponents * len(phase.opponent))
+        asked = self.groups * comparisons_in_group(phase)
+        true = 0 if self.learned else asked
+        drawn = phase.labels == "bernoulli" or self.cost.bernoulli
+        # A response is judged once, in however many comparisons of its group it stands.
+        scores = {"score": max(self.cost.scores, 1), "none": 0}.get(phase.labels, self.cost.scores)
         self.ledger = replace(
-            ledger,
-            comparisons=ledger.comparisons + comparisons,
-            ordered_passes=ledger.ordered_passes + comparisons,
-            bernoulli_answers=ledger.bernoulli_answers + bernoulli,
-            probability_answers=ledger.probability_answers + comparisons - bernoulli,
-            scores=ledger.scores + (responses if judged else 0),
-            responses=ledger.responses + responses,
+            with_answers(self.ledger, true, asked, drawn, self.cost),
+            scores=self.ledger.scores + responses * scores,
+            responses=self.ledger.responses + responses,
             unique_prompts=self.source.unique,
         )
+
+
+def with_answers(
+    ledger: Ledger, comparisons: int, asked: int, drawn: bool, cost: OracleCost
+) -> Ledger:
+    """The ledger after `asked` answers, `comparisons` of which are of the true oracle."""
+    return replace(
+        ledger,
+        comparisons=ledger.comparisons + comparisons,
+        ordered_passes=ledger.ordered_passes + asked * cost.ordered_passes,
+        paid_calls=ledger.paid_calls + asked * cost.paid_calls,
+        bernoulli_answers=ledger.bernoulli_answers + (comparisons if drawn else 0),
+        probability_answers=ledger.probability_answers + (0 if drawn else comparisons),
+    )
 
 
 def _among(phase: Collect, responses: torch.Tensor, ask: Ask) -> PreferenceData:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import Array, Trajectory
 
@@ -29,17 +31,49 @@ def read_scores(folder: Path) -> dict[str, Array]:
 
 def read_floor(folder: Path) -> float:
     """The numerical floor that the benchmark declared."""
-    return float(json.loads((folder / "benchmark.json").read_text())["floor"])
+    return float(_description(folder)["floor"])
+
+
+def read_judge_draws(folder: Path) -> dict[str, Array]:
+    """By iterate the scores by every draw of the judge, [points, draws, items]; or nothing."""
+    path = folder / "judge_draws.npz"
+    if not path.exists():
+        return {}
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def read_judge(folder: Path) -> str | None:
+    """Who judged: everything that decides the verdicts, as text; None where nobody did."""
+    judge = _description(folder).get("judge")
+    return None if judge is None else str(judge)
+
+
+def read_notes(folder: Path) -> tuple[str, ...]:
+    """What a table must print beside the scores."""
+    return tuple(_description(folder).get("notes", ()))
+
+
+def read_scored_updates(folder: Path) -> tuple[float, ...] | None:
+    """The updates that were scored, where not all recorded ones were; None: all were."""
+    updates = _description(folder).get("scored_updates")
+    return None if updates is None else tuple(float(update) for update in updates)
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    """What benchmark.json says: floor, and where they apply judge, notes and scored_updates."""
+    description: dict[str, Any] = json.loads((folder / "benchmark.json").read_text())
+    return description
 
 
 def metrics_lines(trajectory: Trajectory, evaluations: Mapping[str, Path]) -> str:
     """One JSON object a recorded update: costs, and each score's mean, median, maximum.
 
     They run over games and describe one run; intervals belong to the table, which reads the
-    scores themselves.
+    scores themselves. Updates that a benchmark did not score have none of it.
     """
     scores = {
-        f"eval/{name}/{iterate}": values
+        f"eval/{name}/{iterate}": (values, _scored(folder, trajectory))
         for name, folder in evaluations.items()
         for iterate, values in read_scores(folder).items()
     }
@@ -49,14 +83,22 @@ def metrics_lines(trajectory: Trajectory, evaluations: Mapping[str, Path]) -> st
     )
 
 
-def _line(trajectory: Trajectory, scores: Mapping[str, Array], point: int) -> dict[str, float]:
+def _scored(folder: Path, trajectory: Trajectory) -> NDArray[np.bool_]:
+    """Whether the recorded points were scored, [points]."""
+    updates = read_scored_updates(folder)
+    return np.isin(trajectory.updates, trajectory.updates if updates is None else updates)
+
+
+def _line(
+    trajectory: Trajectory, scores: Mapping[str, tuple[Array, NDArray[np.bool_]]], point: int
+) -> dict[str, float]:
     line = {
         "update": int(trajectory.updates[point]),
         "train/comparisons": float(trajectory.comparisons[point]),
         "train/preference_evaluations": float(trajectory.preference_evaluations[point]),
     }
-    for key, values in scores.items():
-        if not np.isfinite(values[point]).any():  # scored at the last update alone
+    for key, (values, scored) in scores.items():
+        if not scored[point]:
             continue
         line[f"{key}/mean"] = float(values[point].mean())
         line[f"{key}/median"] = float(np.median(values[point]))

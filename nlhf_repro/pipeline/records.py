@@ -6,17 +6,26 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nlhf_repro.interfaces import Array, RowRecord, Trajectory, Tuning
+from nlhf_repro.pipeline.benchmark_notes import united_notes
 from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
 from nlhf_repro.pipeline.keys import is_deterministic, is_language, training_settings
-from nlhf_repro.pipeline.metrics import read_floor, read_scores
+from nlhf_repro.pipeline.metrics import (
+    read_floor,
+    read_judge,
+    read_judge_draws,
+    read_notes,
+    read_scored_updates,
+    read_scores,
+)
 from nlhf_repro.pipeline.stages import load_trajectory
 
 Config = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,11 @@ class _Run:
     floors: Mapping[str, float]
     measured: Mapping[str, float]
     regularization: float
+    draws: Mapping[str, Array]  # benchmark/iterate: [draws, items, points]
+    judges: Mapping[str, str]  # by benchmark, where there is a judge
+    scored_updates: Mapping[str, tuple[float, ...]]  # by benchmark, where not all were scored
+    notes: Mapping[str, tuple[str, ...]]  # by benchmark
+    commit: str
 
 
 def grid_label(label: str, name: str, value: object) -> str:
@@ -85,7 +99,7 @@ def _row_record(
         missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
-        comparisons=first.trajectory.comparisons if first else np.empty(0),
+        comparisons=_mean_comparisons([run for seed_runs in runs for run in seed_runs]),
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
         values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
@@ -96,6 +110,17 @@ def _row_record(
         problems=_problems(first, worlds),
         tuning=cells[0].tuning,
         clusters=_clusters(cells[0].config, worlds),
+        judge_draws=_stack([_draws(label, seed_runs) for seed_runs in runs]),
+        judges=_judges(label, runs),
+        scored_updates=first.scored_updates if first else {},
+        commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
+        notes=united_notes(
+            {
+                f"seed {seed}" + (f", world {world}" if len(worlds) > 1 else ""): run.notes
+                for seed, seed_runs in zip(seeds, runs, strict=True)
+                for world, run in zip(worlds, seed_runs, strict=True)
+            }
+        ),
     )
 
 
@@ -116,6 +141,43 @@ def _scores(worlds: Sequence[_Run]) -> dict[str, Array]:
         return dict(worlds[0].scores)
     names = worlds[0].scores
     return {name: np.stack([run.scores[name].mean(axis=0) for run in worlds]) for name in names}
+
+
+def _draws(label: str, worlds: Sequence[_Run]) -> dict[str, Array]:
+    """Scores by draw [draws, items, points]; of several worlds the mean over a world's items."""
+    if len(worlds) == 1:
+        return dict(worlds[0].draws)
+    found: dict[str, Array] = {}
+    for name in worlds[0].draws:
+        means = [run.draws[name].mean(axis=1) for run in worlds]
+        if len({len(mean) for mean in means}) > 1:
+            raise ValueError(
+                f"The worlds of row {label!r} have different numbers of judge draws of {name} and "
+                "cannot be averaged: have all of them judged alike."
+            )
+        found[name] = np.stack(means, axis=1)
+    return found
+
+
+def _judges(label: str, runs: Sequence[Sequence[_Run]]) -> dict[str, tuple[str, ...]]:
+    """By benchmark the judge of every world, the same for all seeds."""
+    found = [
+        {name: tuple(run.judges[name] for run in worlds) for name in worlds[0].judges}
+        for worlds in runs
+    ]
+    if any(each != found[0] for each in found):
+        raise ValueError(
+            f"The seeds of row {label!r} were scored by different judges and cannot be averaged: "
+            "have all of them judged alike."
+        )
+    return found[0] if found else {}
+
+
+def _mean_comparisons(runs: Sequence[_Run]) -> Array:
+    """At every recorded point; runs differ in it where some ended early."""
+    if not runs:
+        return np.empty(0)
+    return np.asarray(np.mean([run.trajectory.comparisons for run in runs], axis=0))
 
 
 def _measured(worlds: Sequence[_Run]) -> dict[str, float]:
@@ -153,7 +215,29 @@ def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
         floors={name: read_floor(folder) for name, folder in folders.items()},
         measured=run["measured"],
         regularization=run["regularization"],
+        draws={
+            f"{name}/{iterate}": np.moveaxis(values, 0, -1)
+            for name, folder in folders.items()
+            for iterate, values in read_judge_draws(folder).items()
+        },
+        judges=_present({name: read_judge(folder) for name, folder in folders.items()}),
+        scored_updates=_present(
+            {name: read_scored_updates(folder) for name, folder in folders.items()}
+        ),
+        notes={name: read_notes(folder) for name, folder in folders.items()},
+        commit=_commit(run["commit"]),
     )
+
+
+def _commit(commit: Mapping[str, Any] | None) -> str:
+    """What run.json says of the source that a run was made from, in words."""
+    if commit is None:
+        return "no commit, run outside of a checkout"
+    return f"{commit['hash'][:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
+
+
+def _present(values: Mapping[str, T | None]) -> dict[str, T]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _stack(runs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:

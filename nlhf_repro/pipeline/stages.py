@@ -122,8 +122,22 @@ def at_last(values: Array, points: int) -> Array:
 
 
 def write_judge_draws(folder: Path, draws: Mapping[str, Array]) -> None:
-    """Write judge_draws.npz: by iterate the values [points, draws, items] of every judge draw."""
-    arrays: dict[str, Any] = {str(name): values for name, values in draws.items()}
+    """Write judge_draws.npz: by iterate the scores by every draw, [points, draws, items].
+
+    Their means over draws are the scores of `write_scores`, with NaN at the same points; the same
+    draw (a member of a panel, or a number of a re-run) has the same place in every run. Written for
+    one draw too: a table then says that it is one. Equal arrays give equal bytes.
+
+    Raises:
+        ValueError: an array has another number of dimensions.
+    """
+    for iterate, values in draws.items():
+        if np.ndim(values) != 3:
+            raise ValueError(
+                f"The judge's draws of the {iterate} iterate have shape {np.shape(values)}: give "
+                "[points, draws, items]."
+            )
+    arrays: dict[str, Any] = {x: np.asarray(each, np.float64) for x, each in draws.items()}
     np.savez(folder / "judge_draws.npz", **arrays)
 
 

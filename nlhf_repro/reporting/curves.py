@@ -7,19 +7,26 @@ from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import theorems
+from nlhf_repro.reporting.bands import arithmetic_summary, geometric_band
 from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.columns.bound import LARGEST_LOG_RATIO
-from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import is_complete
 from nlhf_repro.reporting.figure_specification import (
     FigureSpecification,
     GridFigureSpecification,
 )
-from nlhf_repro.reporting.series import axis_counts, collapse_exact, own_label, series
-from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
+from nlhf_repro.reporting.series import (
+    axis_counts,
+    collapse_exact,
+    own_label,
+    scored_series,
+    series,
+    values_at,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Curve:
     quartiles: Array  # [2, points]
     runs: int
     label: str = ""  # of the row whose learning curve it is
+    points: NDArray[np.int64] | None = None  # recorded points of the row that have a value
 
 
 @dataclass(frozen=True)
@@ -192,20 +200,14 @@ def _final(
     confidence: float,
 ) -> Array:
     """Middle, lower, upper, the two quartiles and the number of runs at the end of training."""
-    values = _finished(row, specification.benchmark, iterate)[..., -1]
+    _require_finished(row)
+    values = values_at(row, specification.benchmark, iterate, "last")
     if floor > 0:
         logs = np.log(np.maximum(values, floor))
-        low, high = _band(values, floor, row, confidence)
+        low, high = geometric_band(values, floor, row, confidence)
         quartiles = np.exp(np.quantile(logs, (0.25, 0.75)))
         return np.array([np.exp(logs.mean()), low, high, *quartiles, values.size])
-    return _arithmetic(values, row, confidence)
-
-
-def _arithmetic(values: Array, row: RowRecord, confidence: float) -> Array:
-    """Mean, lower, upper, the two quartiles and the number of runs of values [seeds, items]."""
-    mean = estimate(values, row.deterministic, confidence, games_share_nothing(row))
-    quartiles = np.quantile(values, (0.25, 0.75))
-    return np.array([mean.estimate, mean.lower, mean.upper, *quartiles, values.size])
+    return arithmetic_summary(row, specification.benchmark, iterate, -1, confidence)
 
 
 def _grid_curve(name: str, points: Sequence[tuple[float, Array]]) -> Curve:
@@ -230,48 +232,45 @@ def _name(row: RowRecord, specification: AnyFigure) -> str:
     return label.removesuffix(f", tau {row.regularization:g}")
 
 
-def _finished(row: RowRecord, benchmark: str, iterate: str) -> Array:
-    """The values of a row whose declared seeds have all finished."""
+def _require_finished(row: RowRecord) -> None:
+    """Refuse a row of whose declared seeds some have not finished."""
     if not is_complete(row):
         raise RefusedCell("failed" if row.failed else "seeds missing")
-    return series(row, benchmark, iterate)
 
 
 def _curve(
     row: RowRecord, name: str, specification: FigureSpecification, iterate: str, confidence: float
 ) -> Curve:
-    values = _finished(row, specification.benchmark, iterate)
+    _require_finished(row)
+    benchmark = specification.benchmark
+    values, scored = scored_series(row, benchmark, iterate)
+    counts = axis_counts(row, specification.axis)[scored]
     if specification.mean == "arithmetic":
-        points = range(values.shape[-1])
-        summaries = [_arithmetic(values[..., each], row, confidence) for each in points]
-        counts = axis_counts(row, specification.axis)
-        return replace(
-            _grid_curve(name, list(zip(counts, summaries, strict=True))), label=row.label
-        )
+        points = np.flatnonzero(scored).tolist()
+        summaries = [
+            arithmetic_summary(row, benchmark, iterate, each, confidence) for each in points
+        ]
+        curve = _grid_curve(name, list(zip(counts, summaries, strict=True)))
+        return replace(curve, label=row.label, points=np.flatnonzero(scored))
+    values = values[..., scored]
     floor = row.floors.get(specification.benchmark, 0.0)
     clipped = np.maximum(values, floor) if floor > 0 else np.where(values > 0, values, nan)
     logs = np.log(clipped)
-    bands = [_band(values[..., point], floor, row, confidence) for point in range(values.shape[-1])]
+    bands = [
+        geometric_band(values[..., point], floor, row, confidence)
+        for point in range(values.shape[-1])
+    ]
     return Curve(
         name=name,
-        counts=axis_counts(row, specification.axis),
+        counts=counts,
         middle=np.exp(logs.mean(axis=(0, 1))),
         lower=np.array([low for low, _ in bands]),
         upper=np.array([high for _, high in bands]),
         quartiles=np.exp(np.quantile(logs, (0.25, 0.75), axis=(0, 1))),
         runs=values.shape[0] * values.shape[1],
         label=row.label,
+        points=np.flatnonzero(scored),
     )
-
-
-def _band(gaps: Array, floor: float, row: RowRecord, confidence: float) -> tuple[float, float]:
-    if floor <= 0 or gaps.shape[1] == 1:
-        return nan, nan
-    try:
-        mean = geometric_mean(gaps, floor, row.deterministic, confidence, games_share_nothing(row))
-    except GapsRefusedError:
-        return nan, nan
-    return mean.lower, mean.upper
 
 
 def _bounds(rows: Sequence[RowRecord], specification: FigureSpecification) -> Iterator[Line]:

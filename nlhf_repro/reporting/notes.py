@@ -8,6 +8,14 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
+from nlhf_repro.reporting.provenance import (
+    commit_notes,
+    estimand_note,
+    judge_notes,
+    seed_notes,
+)
+from nlhf_repro.reporting.published import published_notes
+from nlhf_repro.reporting.published_orderings import ordering_notes, published_orderings
 from nlhf_repro.reporting.series import (
     Axis,
     axis_label,
@@ -25,12 +33,18 @@ def table_notes(
 ) -> tuple[str, ...]:
     """Every line that has something to say about this table, in a fixed order."""
     return (
+        estimand_note(rows),
         *_size_notes(rows),
+        *seed_notes(rows),
         *_column_notes(specification, cluster_noun(rows)),
         *_comparison_notes(rows, specification),
+        *_published_notes(rows, specification),
         *_mark_notes(table),
         *_row_notes(rows),
         *_cell_notes(table),
+        *_benchmark_notes(rows),
+        *judge_notes(rows),
+        *commit_notes(rows),
         *tuning_notes(rows),
         *_variant_notes(rows),
     )
@@ -93,6 +107,18 @@ def _comparison_notes(
             yield f"Unequal budgets: {axis_label(axis)} of the run over the baseline's: {listed}."
 
 
+def _published_notes(rows: Sequence[RowRecord], specification: TableSpecification) -> Iterator[str]:
+    published, level = specification.published, specification.level
+    if published is None:
+        return
+    columns = specification.beside_published
+    yield from published_notes(columns, rows, published, level, cluster_noun(rows))
+    by_header = {column.header: column for column in columns}
+    yield from ordering_notes(
+        published_orderings(rows, by_header, published, level), published, level
+    )
+
+
 def _mark_notes(table: Table) -> Iterator[str]:
     text = "".join(cell.text for row in table.rows for cell in row.cells)
     if INCOMPLETE in text:
@@ -128,6 +154,20 @@ def _cell_notes(table: Table) -> Iterator[str]:
                 speakers.setdefault((header, cell.note), []).append(row.label)
     for (header, note), labels in speakers.items():
         yield f"{header} of {'; '.join(labels)}: {note}."
+
+
+def _benchmark_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
+    """What benchmarks say beside their scores, by benchmark, once for all rows that say it."""
+    names = dict.fromkeys(name for row in rows for name in row.notes)
+    for name in names:
+        speakers: dict[str, list[str]] = {}
+        for row in rows:
+            for note in row.notes.get(name, ()):
+                speakers.setdefault(note, []).append(row.label)
+        scored = sum(any(key.startswith(f"{name}/") for key in row.values) for row in rows)
+        for note, labels in speakers.items():
+            which = "" if len(labels) == scored else f" of {'; '.join(labels)}"
+            yield f"{name}{which}: {note}."
 
 
 def _variant_notes(rows: Sequence[RowRecord]) -> Iterator[str]:

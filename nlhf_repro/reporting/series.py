@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import RefusedCell
 from nlhf_repro.reporting.numbers import exact_count
 
 Axis = Literal["updates", "comparisons", "preference_evaluations"]
-At = Literal["last"] | dict[Axis | Literal["share"], float]
+At = Literal["last", "all"] | dict[Axis | Literal["share"], float]
 
 
 def own_label(row: RowRecord) -> str:
@@ -61,13 +62,13 @@ def training_noun(clusters: str) -> str:
 
 
 def check_at(at: At) -> None:
-    """Refuse a point that is neither `last`, nor one count of one axis, nor a share."""
-    if at == "last":
+    """Refuse what is neither `last`, nor `all`, nor one count of one axis, nor a share."""
+    if isinstance(at, str):
         return
     if len(at) != 1 or min(at.values()) < 0 or at.get("share", 1) > 1:
         raise ImpossibleSettingError(
-            f"at = {at} is no point of a run: write last, one count such as {{updates: 1000}}, or "
-            "{share: 0.5} of the updates."
+            f"at = {at} is no point of a run: write last, all (a mean over every update), one "
+            "count such as {updates: 1000}, or {share: 0.5} of the updates."
         )
 
 
@@ -77,7 +78,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
     Raises:
         RefusedCell: the row ended before that count, or was recorded only after it.
     """
-    if at == "last":
+    if isinstance(at, str):
         return len(row.updates) - 1
     axis, count = _axis_and_count(row, at)
     counts = axis_counts(row, axis)
@@ -90,7 +91,7 @@ def recorded_point(row: RowRecord, at: At) -> int:
 
 def point_note(row: RowRecord, at: At) -> str:
     """Says which point was read where it is not exactly the one asked for."""
-    if at == "last":
+    if isinstance(at, str):
         return ""
     axis, count = _axis_and_count(row, at)
     found = axis_counts(row, axis)[recorded_point(row, at)]
@@ -99,6 +100,8 @@ def point_note(row: RowRecord, at: At) -> str:
 
 def at_text(at: At) -> str:
     """The point in words."""
+    if at == "all":
+        return "and over all updates from the first on"
     if at == "last":
         return "at the end of training"
     ((axis, count),) = at.items()
@@ -113,28 +116,51 @@ def _axis_and_count(row: RowRecord, at: dict[Axis | Literal["share"], float]) ->
 
 
 def series(row: RowRecord, benchmark: str, iterate: str) -> Array:
-    """The finished seeds' values of a benchmark, [seeds, items, points].
+    """The finished seeds' values of a benchmark at all recorded points, [seeds, items, points].
 
     Raises:
-        RefusedCell: the row has no such record, or a value that is not finite.
+        RefusedCell: as `scored_series`, or the benchmark was scored at some of the points only.
+    """
+    values, scored = scored_series(row, benchmark, iterate)
+    if not scored.all():
+        raise RefusedCell(f"scored at {scored.sum()} of {len(scored)} recorded updates only")
+    return values
+
+
+def scored_series(row: RowRecord, benchmark: str, iterate: str) -> tuple[Array, NDArray[np.bool_]]:
+    """Values [seeds, items, points], and at which points they are scores, [points].
+
+    Raises:
+        RefusedCell: the row has no such record, or a score that is not finite.
     """
     key = f"{benchmark}/{iterate}"
     if key not in row.values:
         raise RefusedCell("not recorded")
     values = row.values[key]
-    bad = int((~np.isfinite(values)).any(axis=-1).sum())
+    scored = np.isin(row.updates, row.scored_updates.get(benchmark, row.updates))
+    bad = int((~np.isfinite(values[..., scored])).any(axis=-1).sum())
     if bad:
         raise RefusedCell(f"not finite in {bad} of {values.shape[0] * values.shape[1]} runs")
-    return values
+    return values, scored
 
 
 def values_at(row: RowRecord, benchmark: str, iterate: str, at: At) -> Array:
-    """The finished seeds' values at one point, [seeds, items].
+    """The finished seeds' values at one point, or their mean over all updates, [seeds, items].
 
     Raises:
-        RefusedCell: as `series` and `recorded_point`.
+        RefusedCell: as `scored_series` and `recorded_point`; the point was not scored; or, of all
+            updates, one was not recorded or not scored.
     """
-    return series(row, benchmark, iterate)[:, :, recorded_point(row, at)]
+    values, scored = scored_series(row, benchmark, iterate)
+    if at == "all":
+        every = np.array_equal(row.updates, np.arange(len(row.updates)))
+        if len(row.updates) < 2 or not every or not scored[1:].all():
+            raise RefusedCell("not every update recorded and scored")
+        return np.asarray(values[:, :, 1:].mean(axis=-1))
+    point = recorded_point(row, at)
+    if not scored[point]:
+        raise RefusedCell(f"not scored at update {exact_count(row.updates[point])}")
+    return values[:, :, point]
 
 
 def check_record(row: RowRecord) -> None:
@@ -152,6 +178,13 @@ def check_record(row: RowRecord) -> None:
                 f"Row '{row.label}' has {name} of shape {values.shape}, but {len(row.seeds)} "
                 f"finished seeds and {len(row.updates)} recorded points: gather the row's records "
                 "again."
+            )
+    for name, draws in row.judge_draws.items():
+        values = row.values[name]
+        if draws.ndim != 4 or (draws.shape[0], *draws.shape[2:]) != values.shape:
+            raise ValueError(
+                f"Row '{row.label}' has judge draws of {name} of shape {draws.shape} beside values "
+                f"of shape {values.shape}: gather the row's records again."
             )
 
 
@@ -172,23 +205,26 @@ def collapse_exact(row: RowRecord) -> RowRecord:
                 "stale records of one of them."
             )
     first = {name: values[:1] for name, values in row.values.items()}
-    return replace(row, seeds=row.seeds[:1], missing=(), values=first)
+    draws = {name: values[:1] for name, values in row.judge_draws.items()}
+    return replace(row, seeds=row.seeds[:1], missing=(), values=first, judge_draws=draws)
 
 
 def check_comparable(first: RowRecord, second: RowRecord, benchmark: str, iterate: str) -> None:
-    """Refuse to pair rows that play other games, or answer other prompts.
+    """Refuse to pair rows that play other games, answer other prompts, or had other judges.
 
     Items with identifiers are compared by them. Every tabular run starts at the reference policy,
     so that rows on the same games agree on what a benchmark measures before the first update;
     records without update 0 cannot be checked so, nor can samples, which differ between runs.
 
     Raises:
-        RefusedCell: items of another kind, another number of them, other identifiers, or other
-            values of games at update 0.
+        RefusedCell: items of another kind, another number of them, other identifiers, other
+            judges, or other values of games at update 0.
     """
     if first.clusters != second.clusters:
         raise RefusedCell(f"refused: {first.clusters} against {second.clusters}")
-    start, other = series(first, benchmark, iterate)[0], series(second, benchmark, iterate)[0]
+    if first.judges.get(benchmark) != second.judges.get(benchmark):
+        raise RefusedCell("refused: other judges")
+    start, other = (scored_series(row, benchmark, iterate)[0][0] for row in (first, second))
     if len(start) != len(other):
         raise RefusedCell(f"refused: {len(start)} against {len(other)} {first.clusters}")
     if first.items and second.items and first.items != second.items:

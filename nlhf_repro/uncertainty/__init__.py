@@ -34,6 +34,7 @@ from nlhf_repro.uncertainty.gaps import (
     geometric_mean,
     ratio_of_gaps,
 )
+from nlhf_repro.uncertainty.judges import judge_note
 from nlhf_repro.uncertainty.max_t import MaxT, contrast_correlation, max_t
 from nlhf_repro.uncertainty.multiplicity import benjamini_hochberg, holm
 from nlhf_repro.uncertainty.pairwise import Pairwise, pairwise
@@ -47,6 +48,7 @@ from nlhf_repro.uncertainty.power import (
     minimum_detectable_effect,
     seeds_needed,
 )
+from nlhf_repro.uncertainty.prediction import Prediction, prediction_interval
 from nlhf_repro.uncertainty.proportions import Proportion, bounded_interval, proportion
 from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
@@ -77,6 +79,7 @@ __all__ = [
     "MedianInterval",
     "Pairwise",
     "Pilot",
+    "Prediction",
     "Proportion",
     "SignFlips",
     "benjamini_hochberg",
@@ -100,6 +103,7 @@ __all__ = [
     "geometric_mean",
     "halved_estimate",
     "holm",
+    "judge_note",
     "length_controlled",
     "max_t",
     "median_with_censoring",
@@ -108,6 +112,7 @@ __all__ = [
     "percentile_interval",
     "pigeonhole_means",
     "plain_values",
+    "prediction_interval",
     "proportion",
     "quantiles_with_censoring",
     "ratio_of_gaps",

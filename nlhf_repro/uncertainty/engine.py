@@ -27,6 +27,9 @@ V_noise, positive half of the time, would then cover 96 to 97 %. Simply adding V
 would count the noise twice. A bootstrap over seeds is no substitute: the nominal 95 % percentile
 interval over 3 seeds covers 75 %.
 
+Scores that are means over draws of a judge vary with the draws as well: `uncertainty.judges` adds
+V_judge where the draws are given.
+
 Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
 one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5. So
 does a difference of which only the side with so few seeds varies with them; where both sides vary
@@ -51,6 +54,13 @@ from nlhf_repro.uncertainty.components import (
     column_moments,
     run_moments,
 )
+from nlhf_repro.uncertainty.judges import (
+    Draws,
+    checked_draws,
+    draw_moments,
+    judge_note,
+    paired_draws,
+)
 from nlhf_repro.uncertainty.records import Difference, Estimate, Inference
 
 _ROUNDING = 16 * float(np.finfo(np.float64).eps)
@@ -62,6 +72,7 @@ def estimate(
     confidence: float = 0.95,
     nested: bool = False,
     strata: Sequence[Hashable] | None = None,
+    judge_draws: ArrayLike | None = None,
 ) -> Estimate:
     """Mean of Z [seeds, clusters] with the interval of the module's docstring.
 
@@ -71,17 +82,23 @@ def estimate(
     entry is a run of its own and seeds are repeats inside a cluster. `strata` names the fixed
     stratum of every cluster: the estimate is the mean over strata of the stratum means. For a
     macro-average, put the benchmarks' matrices side by side, the benchmark as the stratum.
+    `judge_draws` [seeds, draws, clusters] are the scores by every draw of a judge, of which Z is
+    the mean: the estimand is then the mean over further draws too (`uncertainty.judges`).
 
     Raises:
-        ValueError: Z is no non-empty matrix, has an entry that is not finite, or strata are not one
-            label a cluster.
+        ValueError: Z is no non-empty matrix, has an entry that is not finite, strata are not one
+            label a cluster, or the judge's draws do not belong to Z.
     """
     values = checked_matrix(Z, "Z")
     known = len(values) > 1 or deterministic or nested
     blocks = blocks_of(strata, values.shape[1])
-    runs = [] if nested else [run_moments(values, blocks)]
+    runs = [run_moments(side, blocks) for side in _random([values], known, nested)]
     columns = column_moments(values.mean(axis=0), blocks)
-    moments = _moments(columns, runs, known, confidence, _scale(values))
+    draws = None
+    if judge_draws is not None:
+        judged = checked_draws(judge_draws, values, "judge_draws")
+        draws = draw_moments(judged.mean(axis=0), _random([judged], known, nested), blocks)
+    moments = _moments(columns, runs, draws, known, confidence, _scale(values))
     return Estimate(**asdict(moments), seeds=len(values))
 
 
@@ -93,6 +110,7 @@ def difference(
     confidence: float = 0.95,
     nested: bool = False,
     strata: Sequence[Hashable] | None = None,
+    judge_draws: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Difference:
     """Mean of A minus mean of B, [seeds, clusters] each, paired by cluster.
 
@@ -103,11 +121,12 @@ def difference(
     (both sides, or one flag each) declares that training draws nothing at random; a side with one
     seed that is not deterministic makes the difference a checkpoint-level one, V = V_prompt.
     `nested` declares of both sides that clusters share nothing in training: V = V_prompt, for
-    independent and for matched seeds. `strata` as in `estimate`.
+    independent and for matched seeds. `strata` as in `estimate`. `judge_draws` are the scores of
+    either side by every draw, as in `estimate`, the same draws in the same order.
 
     Raises:
-        ValueError: a matrix is malformed, the clusters differ, matched seeds differ in number, or
-            strata are not one label a cluster.
+        ValueError: a matrix is malformed, the clusters differ, matched seeds differ in number,
+            strata are not one label a cluster, or the judge's draws do not belong to the matrices.
     """
     first, second = checked_matrix(A, "A"), checked_matrix(B, "B")
     _check_pairing(first, second, matched)
@@ -115,10 +134,15 @@ def difference(
     sides = zip((first, second), fixed, strict=True)
     known = nested or all(len(side) > 1 or flag for side, flag in sides)
     blocks = blocks_of(strata, first.shape[1])
-    random = [first - second] if matched else [first, second]
-    runs = [] if nested else [run_moments(side, blocks) for side in random]
+    random = _random([first - second] if matched else [first, second], known, nested)
+    runs = [run_moments(side, blocks) for side in random]
     columns = column_moments(first.mean(axis=0) - second.mean(axis=0), blocks)
-    moments = _moments(columns, runs, known, confidence, _scale(first, second))
+    draws = None
+    if judge_draws is not None:
+        own, other = paired_draws(judge_draws, first, second)
+        random = _random([own - other] if matched else [own, other], known, nested)
+        draws = draw_moments(own.mean(axis=0) - other.mean(axis=0), random, blocks)
+    moments = _moments(columns, runs, draws, known, confidence, _scale(first, second))
     return Difference(
         **asdict(moments),
         seeds=(len(first), len(second)),
@@ -161,19 +185,28 @@ def _check_pairing(first: Array, second: Array, matched: bool) -> None:
         )
 
 
+def _random(sides: Sequence[Array], known: bool, nested: bool) -> list[Array]:
+    """The sides [seeds, ...] whose runs vary and are in V; none at checkpoint level."""
+    return [side for side in sides if len(side) > 1] if known and not nested else []
+
+
 def _scale(*matrices: Array) -> float:
     return max(float(np.abs(matrix).max()) for matrix in matrices)
 
 
 def _moments(
-    columns: Columns, runs: Sequence[Runs], known: bool, confidence: float, scale: float
+    columns: Columns,
+    random: Sequence[Runs],
+    draws: Draws | None,
+    known: bool,
+    confidence: float,
+    scale: float,
 ) -> Inference:
     """The interval for the mean of `columns`; `known`: the training variance of all sides is."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: give a probability between 0 and 1.")
     center = columns.mean
-    random = [side for side in runs if side.seeds > 1] if known else []
-    variance, freedom = _variance(columns, random)
+    variance, freedom = _variance(columns, random, draws)
     # Rows that are equal in exact arithmetic differ by rounding once they are averaged.
     variance = 0.0 if variance <= (_ROUNDING * scale) ** 2 else variance
     error = float(np.sqrt(variance))
@@ -187,7 +220,7 @@ def _moments(
         upper=center + half,
         confidence=confidence,
         level="algorithm" if known else "checkpoint",
-        note=_note(columns, random, known),
+        note=_note(columns, random, draws, known),
         clusters=columns.clusters,
         seed_variance=seed,
         cluster_variance=_floored(
@@ -197,28 +230,30 @@ def _moments(
         seed_standard_deviation=float(np.sqrt(seed)),
         seed_standard_deviation_lower=float(np.sqrt(low)),
         seed_standard_deviation_upper=float(np.sqrt(high)),
+        judge_variance=draws.variance if draws else 0.0,
+        judge_draws=draws.count if draws else 0,
     )
 
 
-def _variance(columns: Columns, runs: Sequence[Runs]) -> tuple[float, float]:
+def _variance(columns: Columns, runs: Sequence[Runs], draws: Draws | None) -> tuple[float, float]:
     """V and its degrees of freedom; NaN where a stratum has a single cluster."""
-    prompt, prompt_freedom = columns.variance, columns.freedom
-    if np.isnan(prompt):
+    if np.isnan(columns.variance):
         return float("nan"), float("nan")
     by_side = [side.row_variance / side.seeds for side in runs]
     noise = sum(side.row_noise / side.seeds for side in runs)
     seed = max(sum(by_side) - noise, 0.0)
-    if seed == 0:
-        return prompt, prompt_freedom
-    variance = prompt + seed
-    freedom = 1 / (
-        sum(
-            (part / variance) ** 2 / (side.seeds - 1)
-            for part, side in zip(by_side, runs, strict=True)
-        )
-        + (prompt / variance) ** 2 / prompt_freedom
-    )
-    return variance, max(min(prompt_freedom, *(side.seeds - 1.0 for side in runs)), freedom)
+    judge = draws.error if draws else 0.0
+    parts: list[tuple[float, float]] = []  # mean squares and their degrees of freedom
+    if seed > 0:
+        parts += [(x, side.seeds - 1.0) for x, side in zip(by_side, runs, strict=True)]
+    if draws and judge > 0:
+        parts.append((draws.spread / draws.count, draws.count - 1.0))
+    if not parts:
+        return columns.variance, columns.freedom
+    parts.append((columns.variance, columns.freedom))
+    variance = columns.variance + seed + judge
+    satterthwaite = 1 / sum((part / variance) ** 2 / freedom for part, freedom in parts)
+    return variance, max(min(freedom for _, freedom in parts), satterthwaite)
 
 
 def _seed_variance(
@@ -237,7 +272,7 @@ def _seed_variance(
     return _floored(total - noise), _floored(low - noise), _floored(high - noise)
 
 
-def _note(columns: Columns, runs: Sequence[Runs], known: bool) -> str:
+def _note(columns: Columns, runs: Sequence[Runs], draws: Draws | None, known: bool) -> str:
     if np.isnan(columns.variance):
         where = "a single cluster" if columns.strata == 1 else "a stratum with a single cluster"
         return f"not estimable: {where}"
@@ -246,6 +281,8 @@ def _note(columns: Columns, runs: Sequence[Runs], known: bool) -> str:
         said.append("checkpoint level: no training variance")
     elif any(side.seeds == 2 for side in runs):
         said.append("two seeds: a nominal 95 % interval may cover as little as 87 %")
+    if draws:
+        said.append(judge_note(draws.count))
     return "; ".join(said)
 
 

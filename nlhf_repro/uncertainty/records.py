@@ -36,6 +36,10 @@ class Inference:
     seed_standard_deviation: float
     seed_standard_deviation_lower: float
     seed_standard_deviation_upper: float
+    # Of a judge's draws, beyond what the variances above count, truncated at 0; NaN with one draw.
+    # With one seed it contains what a draw makes of this checkpoint.
+    judge_variance: float
+    judge_draws: int  # 0: none are known, and `judge_variance` is 0
 
 
 @final

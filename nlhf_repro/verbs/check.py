@@ -34,8 +34,11 @@ METHODS: dict[str, Group] = {  # what only a class of this group has
     "oracle": "oracle",
     "learn": "oracle_wrapper",
     "wrap": "oracle_wrapper",
+    "wrap_text": "oracle_wrapper",
     "score": "benchmark",
     "score_samples": "benchmark",
+    "requests": "benchmark",
+    "score_model": "benchmark",
     "build": "model",
     "base": "model",
     "judge": "judge",
@@ -192,8 +195,8 @@ def _subject_of_class(target: str, overrides: Sequence[str]) -> Subject:
     if group is None:
         raise ImpossibleSettingError(
             f"{target} is no part: an algorithm has exact_update, an oracle game or oracle, an "
-            "oracle wrapper wrap or learn, a benchmark score or score_samples, a model build or "
-            "base, and prompts prompts."
+            "oracle wrapper wrap, wrap_text or learn, a benchmark score or score_samples, a model "
+            "build or base, and prompts prompts."
         )
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", target.rpartition(".")[2]).lower()
     prefix = f"{group}."

@@ -13,6 +13,7 @@ from nlhf_repro.reporting.comparison import Primary, check_pair
 from nlhf_repro.reporting.scores.verdict_table import OWN_UNIT, TIMES
 from nlhf_repro.reporting.scores.verdicts import Verdict, verdict_on
 from nlhf_repro.reporting.series import collapse_exact
+from nlhf_repro.uncertainty import judge_note
 from nlhf_repro.validation import suggestion
 from nlhf_repro.verbs.experiment import Experiment, load_experiment
 
@@ -71,8 +72,23 @@ def compare_rows(
     notes = [
         "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
         *(f"{column.header}: {column.explanation(0.95, noun)}." for column in columns),
+        *dict.fromkeys(
+            f"{each.metric}: {judges_said(each)}." for each in found if judges_said(each)
+        ),
     ]
     return (label, baseline), f"{experiment}, {design} seeds.", found, notes, noun
+
+
+def judges_said(verdict: Verdict) -> str:
+    """What is to be said of the judge's draws; empty where there are none."""
+    found = verdict.found
+    said = judge_note(found.judge_draws)
+    if found.judge_variance > 0:
+        said += (
+            "; what would settle it takes the judge's variance for 0, so that more is needed, or "
+            "more draws"
+        )
+    return said
 
 
 def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[Comparable]:

@@ -14,8 +14,8 @@ from nlhf_repro.config import override_key
 from nlhf_repro.interfaces import Array
 from nlhf_repro.pipeline.cell import CellResult, read_run, stage_store
 from nlhf_repro.pipeline.keys import is_deterministic, is_language
-from nlhf_repro.pipeline.metrics import read_floor, read_scores
-from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean
+from nlhf_repro.pipeline.metrics import read_floor, read_judge_draws, read_scores
+from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean, judge_note
 
 
 def short_report(cell: Cell, result: CellResult) -> Iterator[str]:
@@ -43,22 +43,30 @@ def full_report(cell: Cell, result: CellResult) -> Iterator[str]:
             final = values[-1:]
             alone = is_deterministic(cell.config) or run["ledger"]["problems"] == final.shape[1]
             items = "prompts" if is_language(cell.config) else "games"
-            text = summary(final, read_floor(folder), alone, items)
+            draws = read_judge_draws(folder).get(iterate)
+            drawn = None if draws is None else draws[-1:]
+            text = summary(final, read_floor(folder), alone, items, drawn)
             yield f"  {name}, {iterate} iterate: {text}"
 
 
-def summary(values: Array, floor: float, nested: bool, items: str = "games") -> str:
+def summary(
+    values: Array,
+    floor: float,
+    nested: bool,
+    items: str = "games",
+    judge_draws: Array | None = None,
+) -> str:
     """Geometric mean (arithmetic where there is no floor) of values [1, items] and its interval.
 
     `items` is their plural noun; `nested` where every game is a training run of its own, or
-    training draws nothing at random.
+    training draws nothing at random. `judge_draws` [1, draws, items] are the values by every draw.
     """
     try:
         kind = "geometric mean" if floor > 0 else "mean"
         result: Any = (
             geometric_mean(values, floor, nested=nested)
             if floor > 0
-            else estimate(values, nested=nested)
+            else estimate(values, nested=nested, judge_draws=judge_draws)
         )
     except GapsRefusedError as error:
         at_floor = int((values <= floor).sum())
@@ -67,6 +75,8 @@ def summary(values: Array, floor: float, nested: bool, items: str = "games") -> 
             return f"maximum {values.max():.3g}; at the numerical floor {floor:g} in {some}"
         return f"maximum {values.max():.3g} ({error})"
     level = "" if nested else "; one training run: no training variance"
+    if judge_draws is not None and floor <= 0:
+        level += f"; {judge_note(judge_draws.shape[1])}"
     count = values.shape[1]
     if count == 1:
         return f"{result.estimate:.4g} (one {items.removesuffix('s')}: no interval)"

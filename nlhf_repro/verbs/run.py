@@ -24,10 +24,9 @@ from nlhf_repro.config import (
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.parts import check_game_parts, check_language_parts
 from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
-    check_game_parts,
-    check_language_parts,
     check_language_settings,
     check_oracle_scores,
 )
@@ -43,6 +42,7 @@ from nlhf_repro.pipeline.scored import (
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
 from nlhf_repro.validation import check_constructor, load_target
+from nlhf_repro.verbs.fit_oracle import check_fit, fit_oracle
 from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
@@ -112,6 +112,9 @@ def job(config: DictConfig) -> None:
     add_user_modules(overrides)
     cell = single_cell(overrides)
     check_parts(cell.config)
+    if cell.config["fit"] is not None:
+        sys.stdout.write("".join(f"{line}\n" for line in fit_oracle(cell.config)))
+        return
     result = run_cell(cell.config, overrides)
     build(cell.config["tracker"]).mirror_cell(result.directory)
     report = full_report if node.mode == RunMode.RUN else short_report
@@ -127,6 +130,9 @@ def check_parts(config: Config) -> None:
     nodes = _part_nodes(config)
     for name, node in nodes.items():
         check_constructor(name, node)
+    if config["fit"] is not None:
+        check_fit(config)
+        return
     kinds = {name: load_target(name, node["_target_"]) for name, node in nodes.items()}
     (check_language_parts if is_language(config) else check_game_parts)(config, kinds)
     built = {name: build(node) for name, node in nodes.items() if name != "model"}
@@ -154,13 +160,15 @@ def check_parts(config: Config) -> None:
 
 
 def check_asked(config: Config) -> None:
-    """Refuse judged benchmarks without a judge, or whose files are not there.
+    """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
 
     Raises:
         ImpossibleSettingError: before any model is trained.
     """
     for name, node in config["benchmark"].items():
-        if kind_of(node) == "judged":
+        if kind_of(node) == "model":
+            build(node).check()
+        elif kind_of(node) == "judged":
             judge_of(config, name)
             benchmark = judged_benchmark(config, name)
             if not benchmark.questions():

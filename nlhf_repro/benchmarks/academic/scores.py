@@ -8,6 +8,7 @@ average has the tasks as strata of equal weight, SE = sqrt(sum_t SE_t^2) / T.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,14 +41,15 @@ def score_run(
     Metrics: `METRIC/TASK` ("acc/hellaswag", "exact_match,strict-match/gsm8k"), every metric whose
     mean over documents (or, for lists of instructions, over all of them) is lm-eval's number;
     `METRIC/GROUP` for every group that lm-eval scores, with its tasks as strata where it is their
-    plain mean, weighted by size where it is that; and `macro_average` over the tasks of `macro`.
+    plain mean, weighted by size where it is that; and `macro_average` over the tasks and groups of
+    `macro`, which count alike.
     Documents are named TASK:doc_hash, by which models are paired; those of equal content are one
     cluster. Accuracies are in percent, every other metric in its own units ("points").
 
     Args:
         run: From `read_run`.
-        macro: Metric of every task that the macro average is of, such as {"ifeval":
-            "prompt_level_strict_acc", "gsm8k": "exact_match,strict-match"}.
+        macro: Metric of every task or group that the macro average is of, such as {"ifeval":
+            "prompt_level_strict_acc", "gsm8k": "exact_match,strict-match", "mmlu": "acc"}.
         maximum_lost: Share of a task's documents without a value above which it is refused.
 
     Raises:
@@ -66,8 +68,8 @@ def score_run(
             notes.append(f"{task}: {samples.documents} of {available} documents")
     groups = _group_metrics(run, metrics, notes)
     if macro:
-        metrics["macro_average"] = _macro(run, metrics, macro)
-    shots = ", ".join(f"{task} {run.shots[task]}" for task in run.samples if task in run.shots)
+        metrics["macro_average"] = _macro(run, {**groups, **metrics}, macro)
+    shots = _shots(run)
     return ModelScores(
         benchmark="academic",
         version=f"lm-eval {run.version}",
@@ -93,6 +95,22 @@ def _missing(run: Run) -> int | None:
         return None
     gaps = [run.available[task] - each.documents for task, each in run.samples.items()]
     return sum(max(0, gap) for gap in gaps)
+
+
+def _shots(run: Run) -> str:
+    """Examples by task, or by group where its tasks have the same number: "gsm8k 5, mmlu 5"."""
+    shown: dict[str, int] = {}
+    for group, tasks in sorted(run.members.items(), key=lambda item: -len(item[1])):
+        numbers = {run.shots.get(task) for task in tasks}
+        if len(numbers) == 1 and None not in numbers and not {*tasks} & {*_told(run, shown)}:
+            shown[group] = run.shots[tasks[0]]
+    told = _told(run, shown)
+    shown |= {x: run.shots[x] for x in run.samples if x in run.shots and x not in told}
+    return ", ".join(f"{name} {number}" for name, number in shown.items())
+
+
+def _told(run: Run, groups: Mapping[str, int]) -> set[str]:
+    return {task for group in groups for task in run.members[group]}
 
 
 def metric_name(key: str, of: str) -> str:
@@ -151,13 +169,14 @@ def _metric(
     }
     totals = np.array([sum(values) for values in usable.values()])
     counts = np.array([float(len(values)) for values in usable.values()])
-    unit = _unit(key)
+    unit = unit_of(key)
     values = weighted_ratio(totals, counts) * (100 if unit == "percent" else 1)
     alike = bool((counts == counts[0]).all())
     return MetricScores(name, unit, tuple(f"{task}:{each}" for each in usable), values, alike)
 
 
-def _unit(key: str) -> Unit:
+def unit_of(key: str) -> Unit:
+    """Of a metric such as "acc,none": percent for accuracies, points for all others."""
     name = key.partition(",")[0]
     return "percent" if name in _SHARES or name.endswith("_acc") else "points"
 
@@ -211,8 +230,24 @@ def _macro(run: Run, metrics: Mapping[str, MetricScores], macro: Mapping[str, st
                 f"{run.path} has no accuracy {metric_name(key, task)!r} by document for the macro "
                 f"average; of {task} there is: {known}."
             )
-        parts.append(part)
+        parts.append(_one_stratum(part))
     return _plain_mean("macro_average", parts)
+
+
+def _one_stratum(scores: MetricScores) -> MetricScores:
+    """Pseudo-observations whose plain mean is the mean over strata, with its error."""
+    if scores.strata is None:
+        return scores
+    labels = np.array(scores.strata)
+    names = sorted(set(scores.strata))
+    parts = [
+        MetricScores(scores.metric, scores.unit, (), scores.values[labels == name], True)
+        for name in names
+    ]
+    order = np.concatenate([np.flatnonzero(labels == name) for name in names])
+    pooled = _pooled_mean(scores.metric, parts, [1] * len(parts))
+    questions = tuple(scores.questions[place] for place in order)
+    return replace(pooled, questions=questions)
 
 
 def _plain_mean(name: str, parts: Sequence[MetricScores]) -> MetricScores:

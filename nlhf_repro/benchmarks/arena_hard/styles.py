@@ -30,10 +30,15 @@ from nlhf_repro.interfaces import Array, MetricScores, ModelScores, UnusableAnno
 
 Control = Literal["length", "markdown"]
 CONTROLS: tuple[Control, ...] = ("length", "markdown")
+FOREIGN = "tokenizer"  # in the metadata: token_len is of another tokenizer than the benchmark's
 
 _FENCE = re.compile(r"```[^`]*```")
 _HEADERS = (re.compile(r"^#{1,6}\s", re.MULTILINE),)
-_LISTS = re.compile(r"^\s*\d+\.\s", re.MULTILINE), re.compile(r"^\s*[-*+]\s", re.MULTILINE)
+# Upstream has ^\s* here, which finds the same items in quadratic time where a text is all newlines.
+_LISTS = (
+    re.compile(r"^[^\S\n]*\d+\.\s", re.MULTILINE),
+    re.compile(r"^[^\S\n]*[-*+]\s", re.MULTILINE),
+)
 _BOLDS = re.compile(r"\*\*[^*\n]+\*\*"), re.compile(r"__[^_\n]+__")
 
 
@@ -198,8 +203,8 @@ def styles_of(
 def _style(row: Row, path: Path, number: int) -> AnswerStyle:
     metadata = row.get("metadata", row.get("conv_metadata"))
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    text, inner = _answer(row)
-    tokens = metadata.get("token_len", inner)
+    text, inner = answer_text(row)
+    tokens = None if FOREIGN in metadata else metadata.get("token_len", inner)
     if type(tokens) is not int or tokens < 0:
         raise UnusableAnnotationsError(
             f"Row {number} of {path} has no token length: run the benchmark's add_markdown_info.py "
@@ -223,7 +228,7 @@ def _total(count: object) -> int | None:
     return sum(whole) if len(whole) == len(parts) else None
 
 
-def _answer(row: Row) -> tuple[str | None, object]:
+def answer_text(row: Row) -> tuple[str | None, object]:
     """The answer's text and the token length beside it, as v2.0 or v0.1 nest them."""
     try:
         content = row["messages"][-1]["content"]

@@ -41,6 +41,7 @@ from nlhf_repro.interfaces import (
 )
 
 _SHARES = {"model_1": 1.0, "tie": 0.5, "model_2": 0.0}
+_LABELS = {"[[A]]": "A", "[[B]]": "B", "[[C]]": "tie"}
 
 
 @final
@@ -67,6 +68,14 @@ class Pair:
         agree = self.winners[0] == self.winners[1]
         share = _SHARES[self.winners[0]] if agree else 0.5
         return share if model == self.models[0] else 1 - share
+
+
+def parse_winner(text: str) -> str | None:
+    """A, B or tie; None without a label. Of several labels A goes before B, and B before the tie.
+
+    Upstream's rule (FastChat 0e6d3e4, `common.py: run_judge_pair`).
+    """
+    return next((winner for label, winner in _LABELS.items() if label in text), None)
 
 
 def read_pairs(path: Path) -> tuple[Pair, ...]:

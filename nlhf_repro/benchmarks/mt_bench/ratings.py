@@ -19,8 +19,9 @@ from nlhf_repro.interfaces import UnusableAnnotationsError
 
 LOWEST, HIGHEST = 1.0, 10.0
 
-_DOUBLE = re.compile(r"\[\[(\d+\.?\d*)\]\]")
-_SINGLE = re.compile(r"\[(\d+\.?\d*)\]")
+# What upstream's \d+\.?\d* matches, without its quadratic time on long numbers.
+_DOUBLE = re.compile(r"\[\[(\d+(?:\.\d*)?)\]\]")
+_SINGLE = re.compile(r"\[(\d+(?:\.\d*)?)\]")
 _ANSWER = re.compile(
     r"\[The Start of Assistant's Answer\]\n(.*)\n\[The End of Assistant's Answer\]", re.DOTALL
 )

@@ -15,6 +15,7 @@ from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.keys import (
     LANGUAGE_LIBRARIES,
     answers_key,
+    oracle_settings,
     reference_sample_key,
     sample_key,
     train_key,
@@ -58,7 +59,7 @@ def reference_pair_key(config: Config) -> str:
 
 def _judged(config: Config) -> dict[str, Any]:
     environment = _environment(config, COMPARISON_MODULE)
-    return {"oracle": config["oracle"], "world": config["world"], **environment}
+    return {"oracle": oracle_settings(config), "world": config["world"], **environment}
 
 
 def _environment(config: Config, module: str) -> dict[str, Any]:

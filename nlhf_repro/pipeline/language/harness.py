@@ -48,6 +48,7 @@ def score_model_stage(
         "benchmark": name,
         "version": version,
         "floor": 0.0,
+        "scored_updates": [float(updates[-1])],
         "notes": [*published, *dict.fromkeys(notes)],
         "questions": questions,
     }

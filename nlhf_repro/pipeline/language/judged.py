@@ -21,8 +21,10 @@ from nlhf_repro.interfaces import (
     Judgment,
     UnusableAnnotationsError,
 )
+from nlhf_repro.pipeline.answer_files import answer_file
+from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.language.answering import read_answers
-from nlhf_repro.pipeline.scored import judge_of, judged_benchmark
+from nlhf_repro.pipeline.scored import judge_node, judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import at_last, load_trajectory, write_judge_draws, write_scores
 from nlhf_repro.uncertainty import plain_values
 
@@ -55,15 +57,16 @@ class Compared:
 def judge_stage(config: Config, name: str, compared: Compared, folder: Path) -> None:
     """Ask the judge about every answer, `repeats` times; write its replies and what they cost.
 
-    Replies lie in the output folder's cache as soon as they are there: what is killed or fails asks
-    only for the rest.
+    Replies lie in a file of the output folder as soon as they are there, so that after a kill or a
+    failure only the rest is asked for; a judge that calls itself `instant` is asked anew.
     """
     from nlhf_repro.asking.kept import KeptAnswers
 
     benchmark, judge = judged_benchmark(config, name), judge_of(config, name)
     asked = judge
     if not getattr(judge, "instant", False):
-        asked = KeptAnswers(judge, Path(config["output_dir"]) / "answers.sqlite")
+        path = answer_file(Path(config["output_dir"]), judge_node(config, name))
+        asked = KeptAnswers(judge, path)
     baseline = compared.baseline(benchmark)
     judgments = {}
     for iterate, own in compared.own().items():
@@ -138,6 +141,8 @@ def score_judged_stage(
         "benchmark": name,
         "version": version,
         "floor": 0.0,
+        "judge": canonical_json(judge.identity),
+        "scored_updates": [float(updates[-1])],
         "notes": [_provenance(benchmark, judge), *collapsed(notes, benchmark.repeats)],
         "questions": list(places),
     }

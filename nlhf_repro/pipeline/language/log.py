@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, final
 
@@ -27,6 +28,8 @@ class TrainingLog:
     responses, of as many prompts as there are: KL to the reference (mean log-ratio, unbiased),
     entropy (mean of -log pi), the largest |log pi / ref|; all over response tokens only, in nats.
     Means are over all that was drawn, equal responses as often as they came, selected or not.
+    kind asked: what the oracle and its wrappers counted of themselves, where they count, in the
+    update, or before training.
     """
 
     def __init__(self, policy: CausalLanguageModelPolicy) -> None:
@@ -65,6 +68,11 @@ class TrainingLog:
         if dict(phase.candidate.mixture) == {"current": 1.0} and self._whole(phase):
             line |= self._divergence(responses[:MEASURED_RESPONSES], slots)
         self.lines.append(line)
+
+    def asked(self, counts: Mapping[str, int]) -> None:
+        """Note what oracles counted, if anything."""
+        if counts:
+            self.lines.append({"kind": "asked", "update": self.update, **counts})
 
     def _divergence(self, responses: torch.Tensor, slots: Slots) -> dict[str, float]:
         numbers = responses[None]

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from nlhf_repro.interfaces import Array, Prompt, Snapshot, TextOracle
+from nlhf_repro.interfaces import Array, Occasion, Prompt, Snapshot, TextOracle, asked_on
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.comparisons import PairData, PreferenceData
 
@@ -72,11 +72,43 @@ def sum_log_prob(
 
 
 @final
+class Occasions:
+    """Says how far a run is, and gives each of its comparisons a name.
+
+    A name is the label, the update and the comparison's number within the update. An update that is
+    done again after a kill asks the same comparisons in the same order, and so by the same names.
+    """
+
+    def __init__(self, label: str, iterations: int) -> None:
+        """Runs of other `label`s share no name."""
+        self._label = label
+        self._iterations = iterations
+        self.begin(0)
+
+    def begin(self, update: int) -> None:
+        """What is asked from now on belongs to the update after `update` finished ones."""
+        self._update = update
+        self._asked = 0
+
+    def next(self, comparisons: int) -> Occasion:
+        """Of as many comparisons, none of which has been asked before."""
+        numbers = range(self._asked, self._asked + comparisons)
+        self._asked += comparisons
+        return Occasion(
+            min(self._update / self._iterations, 1.0),
+            tuple(f"{self._label}/{self._update}/{number}" for number in numbers),
+        )
+
+
+@final
 class NumberedOracle:
     """A text oracle asked about responses by their numbers; refuses what is no probability."""
 
-    def __init__(self, oracle: TextOracle, policy: CausalLanguageModelPolicy) -> None:
+    def __init__(
+        self, oracle: TextOracle, policy: CausalLanguageModelPolicy, occasions: Occasions
+    ) -> None:
         self.texts = oracle
+        self.occasions = occasions
         self._policy = policy
 
     def preference(
@@ -86,7 +118,8 @@ class NumberedOracle:
         shape = np.broadcast_shapes(prompts.shape, first.shape, second.shape)
         prompts, first, second = (each.expand(shape) for each in (prompts, first, second))
         asked = self._prompts(prompts)
-        answers = self.texts.preference(asked, self._text(first), self._text(second))
+        occasion = self.occasions.next(len(asked))
+        answers = asked_on(self.texts, asked, self._text(first), self._text(second), occasion)
         return torch.from_numpy(check_probabilities(answers, asked)).reshape(first.shape)
 
     def score(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:

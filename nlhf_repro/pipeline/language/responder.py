@@ -28,6 +28,7 @@ from nlhf_repro.interfaces import (
     TextOracle,
     Tie,
     TrainingSettings,
+    oracle_at,
 )
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import Collector, PromptSource, SamplingCollector, Slots
@@ -242,7 +243,7 @@ def responder_stage(
             settings,
             task.policy(task.prompts("training")),
             checkpoint(opponent, int(load_trajectory(opponent).updates[-1])),
-            task.oracle(),
+            oracle_at(task.oracle(), 1.0),  # the opponent is the last policy
             responder_language(task.settings),
             generators((*seed_factors(config), "responder")),
             folder,

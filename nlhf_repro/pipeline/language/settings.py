@@ -11,6 +11,7 @@ from nlhf_repro.interfaces import (
     Collect,
     FeatureOracle,
     Fit,
+    GroupedOracle,
     ImpossibleSettingError,
     LanguageSettings,
     LearnedOracleWrapper,
@@ -28,64 +29,10 @@ from nlhf_repro.pipeline.settings import (
     check_temperatures,
 )
 
-PARTS = {
-    "model": ("base", "has no weights for texts: take model=mini_llama, or scale=tabular"),
-    "prompts": ("prompts", "has no prompts: take prompts=posts"),
-    "oracle": ("oracle", "answers about games alone: take oracle=annotators, or scale=tabular"),
+NEEDED = {
+    "needs_features": (FeatureOracle, "features"),
+    "needs_groups": (GroupedOracle, "groups"),
 }
-
-
-def check_language_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Refuse parts of games; `kinds` holds the class of every part, benchmarks as benchmark.NAME.
-
-    Raises:
-        ImpossibleSettingError: naming the part and what to take in its place.
-    """
-    if config["prompts"] is None:
-        raise ImpossibleSettingError(
-            "language is set and prompts is null: choose what is answered, as in prompts=posts."
-        )
-    for name, (method, remedy) in PARTS.items():
-        if not hasattr(kinds[name], method):
-            raise ImpossibleSettingError(f"{name}._target_ = {_path(kinds[name])} {remedy}.")
-    for name, kind in kinds.items():
-        methods = ("score_samples", "requests", "score_model")
-        scores = any(hasattr(kind, method) for method in methods)
-        if name.startswith("benchmark.") and not name.endswith(".judge") and not scores:
-            raise ImpossibleSettingError(
-                f"{name} scores policies on games, and a language model is trained: take "
-                "benchmark=[oracle_win_rate], or scale=tabular."
-            )
-
-
-def check_game_parts(config: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Refuse parts of language tasks where a policy plays games.
-
-    Raises:
-        ImpossibleSettingError: naming the part and what to take in its place.
-    """
-    remedy = "choose language=mini and prompts=posts, or scale=mini"
-    if config["prompts"] is not None:
-        raise ImpossibleSettingError(f"prompts is set and language is null: {remedy}.")
-    for name, method in (("model", "base"), ("oracle", "oracle")):
-        if hasattr(kinds[name], method):
-            raise ImpossibleSettingError(
-                f"{name}._target_ = {_path(kinds[name])} is a part of language tasks, and language "
-                f"is null: {remedy}."
-            )
-    for name, kind in kinds.items():
-        methods = ("score_samples", "requests", "score_model")
-        reads_text = any(hasattr(kind, method) for method in methods)
-        if name.startswith("benchmark.") and reads_text:
-            raise ImpossibleSettingError(
-                f"{name} scores answers of a language model, and a policy plays games here: take "
-                f"benchmark=[duality_gap], or {remedy}."
-            )
-        if name.startswith("oracle_wrapper.") and hasattr(kind, "learn"):
-            raise ImpossibleSettingError(
-                f"{name} is fitted to answers about texts, and a policy plays games here: drop the "
-                f"wrapper, or {remedy}."
-            )
 
 
 def check_language_settings(
@@ -133,11 +80,12 @@ def check_benchmarks(
                 f"language.evaluation_samples = {language.evaluation_samples} is fewer than the "
                 f"{least} answers a prompt that benchmark.{name} needs: raise it."
             )
-        if getattr(benchmark, "needs_features", False) and not isinstance(oracle, FeatureOracle):
-            raise ImpossibleSettingError(
-                f"benchmark.{name} reads an oracle's features, and {type(oracle).__name__} has "
-                "none: drop it, as in benchmark=[oracle_win_rate]."
-            )
+        for needs, (kind, what) in NEEDED.items():
+            if getattr(benchmark, needs, False) and not isinstance(oracle, kind):
+                raise ImpossibleSettingError(
+                    f"benchmark.{name} reads an oracle's {what}, and {type(oracle).__name__} has "
+                    "none: drop it, as in benchmark=[oracle_win_rate]."
+                )
         if truncated and getattr(benchmark, "reads_log_prob", False):
             raise ImpossibleSettingError(
                 f"benchmark.{name} reads log-probabilities of the whole policy, and language.top_p "
@@ -148,6 +96,11 @@ def check_benchmarks(
 
 def _check_selection(benchmarks: Mapping[str, Any], language: LanguageSettings) -> None:
     if language.selection is None:
+        if language.patience is not None:
+            raise ImpossibleSettingError(
+                f"language.patience = {language.patience} waits for better policies, and "
+                "language.selection = null says of none that it is: choose a benchmark there."
+            )
         return
     directed = [
         name
@@ -250,7 +203,7 @@ def _check_policy_gradient(name: str, language: LanguageSettings) -> None:
 
 def _check_language_numbers(language: LanguageSettings) -> None:
     least = {"max_new_tokens": 1, "microbatch": 1, "evaluation_samples": 1, "warmup_steps": 0}
-    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0, "sampling_batch": 1}
+    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0, "sampling_batch": 1, "patience": 1}
     for name, bound in least.items():
         value = getattr(language, name)
         if value is not None and value < bound:
@@ -287,7 +240,3 @@ def _check_language_numbers(language: LanguageSettings) -> None:
             f"language.fine_tuning.learning_rate = {tuning.learning_rate} must be positive: raise "
             "it."
         )
-
-
-def _path(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"

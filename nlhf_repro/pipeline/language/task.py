@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from nlhf_repro.interfaces import (
     Decoding,
+    KeepsAnswers,
     LanguageSettings,
     Prompt,
     PromptFamily,
     Split,
     TextOracle,
 )
+from nlhf_repro.pipeline.answer_files import answer_file
 from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.keys import prompts_settings
+from nlhf_repro.pipeline.language.kept import answers_key
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import seed_for
 
@@ -61,9 +64,28 @@ class LanguageTask:
         return _prompts(canonical_json(prompts_settings(self.config)), split, self.config["world"])
 
     def oracle(self) -> TextOracle:
-        """The true oracle of the world, before any wrapper."""
+        """The true oracle of the world, before any wrapper; it keeps its answers if it can."""
         oracle: TextOracle = build(self.config["oracle"]).oracle(self.config["world"])
+        if isinstance(oracle, KeepsAnswers):
+            node = self.config["oracle"]
+            oracle.keep_answers(
+                answer_file(Path(self.config["output_dir"]), node.get("judge", node))
+            )
         return oracle
+
+    def wrappers(self) -> list[Any]:
+        """The wrappers that training sees the oracle through, innermost first.
+
+        Those that keep answers do so in a file that is named by all that decides these answers.
+        """
+        made = []
+        for name, node in self.config["oracle_wrapper"].items():
+            wrapper = build(node)
+            if isinstance(wrapper, KeepsAnswers):
+                file = f"{answers_key(self.config, name)[:16]}.sqlite"
+                wrapper.keep_answers(Path(self.config["output_dir"]) / "answers" / file)
+            made.append(wrapper)
+        return made
 
     def policy(
         self, prompts: tuple[Prompt, ...], decoding: Decoding | None = None

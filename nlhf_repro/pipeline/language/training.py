@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, final
-
-import numpy as np
 
 from nlhf_repro.interfaces import (
     Algorithm,
     Collect,
     LanguageSettings,
     LearnedOracleWrapper,
-    Ledger,
-    OracleWrapper,
     Phase,
-    PreferenceOracle,
     Snapshot,
     TextOracle,
     TrainingSettings,
     Trajectory,
+    cost_of,
 )
 from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.pipeline.collection import SamplingCollector
 from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons, responses_of
 from nlhf_repro.pipeline.fitting import Trainer
 from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder, SnapshotFiles
+from nlhf_repro.pipeline.language.early_stopping import EarlyStopping
 from nlhf_repro.pipeline.language.log import TrainingLog
-from nlhf_repro.pipeline.language.prompts import NumberedOracle, PromptDeck
+from nlhf_repro.pipeline.language.prompts import PromptDeck
 from nlhf_repro.pipeline.language.responders import with_proxies
 from nlhf_repro.pipeline.language.resume import load_state, save_state
+from nlhf_repro.pipeline.language.wrapping import Seen, wrapped
 from nlhf_repro.pipeline.optimization import Recipe
 from nlhf_repro.pipeline.sampled import SampledRun
 from nlhf_repro.pipeline.training import recorded_updates
@@ -48,18 +46,33 @@ class LanguageRun:
     recorder: CheckpointRecorder
     log: TrainingLog
     scratch: Path
+    seen: Seen
     files: SnapshotFiles | None = None
 
-    def train(self, settings: TrainingSettings, resume_every: int | None) -> Trajectory:
-        """Update until the iterations or the budget end, recording on the way."""
-        wanted = set(recorded_updates(settings.iterations, settings.record_points))
+    def train(
+        self,
+        settings: TrainingSettings,
+        resume_every: int | None,
+        stopping: EarlyStopping | None = None,
+    ) -> Trajectory:
+        """Update until the iterations or the budget end, or `stopping` says so, recording.
+
+        After an early end the last policy stands at every later update that would have been
+        recorded: all runs of a row record the same updates.
+        """
+        wanted = recorded_updates(settings.iterations, settings.record_points)
         run, recorder = self.run, self.recorder
+        tallies = self.seen.tallies
+        before_training = tallies.take()
         if not load_state(self.scratch, run, recorder, self.log):
             recorder.record(0, run)
-        while run.updates < settings.iterations:
+            self.log.asked(before_training)
+        while run.updates < settings.iterations and not _over(stopping, recorder):
             self.log.update = run.updates
+            self.seen.oracle.occasions.begin(run.updates)
             if not run.advance():
                 break
+            self.log.asked(tallies.take())
             _keep_data(run)
             if self.files is not None:
                 self.files.prune(run.slots.values())
@@ -69,7 +82,14 @@ class LanguageRun:
                 save_state(self.scratch, run, recorder, self.log)
         if run.updates > recorder.updates[-1]:
             recorder.record(run.updates, run)
+        for update in wanted if _over(stopping, recorder) else ():
+            if update > recorder.updates[-1]:
+                recorder.record(int(update), run)
         return recorder.trajectory(run.count())
+
+
+def _over(stopping: EarlyStopping | None, recorder: CheckpointRecorder) -> bool:
+    return stopping is not None and stopping.over(recorder.updates)
 
 
 def _keep_data(run: SampledRun) -> None:
@@ -110,16 +130,17 @@ def language_run(
         recipe,
         log.step,
     )
-    seen, ledger, prompts = wrapped(oracle, wrappers, policy, trainer.live, generators)
+    seen = wrapped(oracle, wrappers, policy, trainer.live, generators, settings.iterations)
     collector = SamplingCollector(
         policy,
-        seen,
-        PromptDeck(policy, generators("prompts"), prompts),
+        seen.oracle,
+        PromptDeck(policy, generators("prompts"), seen.prompts),
         settings.groups_per_iteration,
         comparisons_budget,
         generators,
-        ledger,
+        seen.ledger,
         learned=learned,
+        cost=cost_of(seen.oracle.texts),
     )
     files = SnapshotFiles(folder) if language.snapshots == "disk" else None
     run = SampledRun(
@@ -133,55 +154,7 @@ def language_run(
         keep=None if files is None else files.keep,
         revise=partial(with_proxies, temperature=language.uniform_temperature),
     )
-    return LanguageRun(run, CheckpointRecorder(folder), log, folder, files)
-
-
-def wrapped(
-    oracle: TextOracle,
-    wrappers: Sequence[Any],
-    policy: CausalLanguageModelPolicy,
-    reference: Snapshot,
-    generators: Generators,
-) -> tuple[PreferenceOracle, Ledger, set[int]]:
-    """What training sees of the oracle, innermost wrapper first, and what learning it has cost.
-
-    A learned wrapper is fitted to answers about pairs of the reference policy's responses, drawn
-    ones or (its `labels: probability`) exact ones. The third result are the prompts that it saw.
-    """
-    seen: PreferenceOracle = NumberedOracle(oracle, policy)
-    ledger = Ledger(problems=1)
-    drawn_prompts: set[int] = set()
-    for index, wrapper in enumerate(wrappers):
-        if not isinstance(wrapper, LearnedOracleWrapper):
-            assert isinstance(wrapper, OracleWrapper)
-            seen = wrapper.wrap(seen)
-            continue
-        deck = PromptDeck(policy, generators(f"learned oracle {index}, prompts"))
-        prompts = deck.draw(wrapper.comparisons)
-        drawn = policy.sample(
-            [(reference, 1.0)], 1.0, prompts, 2, generators(f"learned oracle {index}, responses")
-        )
-        drawn_prompts.update(prompts[0].tolist())
-        first, second = drawn[..., 0], drawn[..., 1]
-        answers = seen.preference(prompts, first, second).numpy()[0]
-        bernoulli = getattr(wrapper, "labels", "bernoulli") == "bernoulli"
-        if bernoulli:
-            uniform = generators(f"learned oracle {index}, answers").random(wrapper.comparisons)
-            answers = (uniform < answers).astype(np.float64)
-        asked = [policy.prompts[number] for number in prompts[0].tolist()]
-        texts = (policy.text(first[0]), policy.text(second[0]))
-        learned = wrapper.learn(oracle, asked, *texts, answers)
-        seen = NumberedOracle(learned, policy)
-        ledger = replace(
-            ledger,
-            comparisons=ledger.comparisons + wrapper.comparisons,
-            ordered_passes=ledger.ordered_passes + wrapper.comparisons,
-            bernoulli_answers=ledger.bernoulli_answers + bernoulli * wrapper.comparisons,
-            probability_answers=ledger.probability_answers + (not bernoulli) * wrapper.comparisons,
-            responses=ledger.responses + 2 * wrapper.comparisons,
-            unique_prompts=len(drawn_prompts),
-        )
-    return seen, ledger, drawn_prompts
+    return LanguageRun(run, CheckpointRecorder(folder), log, folder, seen, files)
 
 
 def planned_updates(

@@ -10,6 +10,7 @@ import numpy as np
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, RefusedCell, joined
 from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
+from nlhf_repro.reporting.judged import unjudged_note
 from nlhf_repro.reporting.numbers import plain, positive_interval, share_text
 from nlhf_repro.reporting.series import (
     At,
@@ -70,7 +71,12 @@ class GeometricMeanGap:
             seeds=gaps.shape[0],
             clusters=gaps.shape[1],
             level=level_of(row, mean.on_log_scale.level),
-            note=joined(point_note(row, self.at), clipped, engine_note(mean.on_log_scale)),
+            note=joined(
+                point_note(row, self.at),
+                clipped,
+                engine_note(mean.on_log_scale),
+                unjudged_note(row, self.benchmark, self.iterate),
+            ),
         )
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
@@ -99,7 +105,11 @@ class GeometricMeanGap:
             level="exact"
             if row.deterministic and baseline.deterministic
             else ratio.on_log_scale.level,
-            note=joined(clipped, engine_note(ratio.on_log_scale)),
+            note=joined(
+                clipped,
+                engine_note(ratio.on_log_scale),
+                unjudged_note(row, self.benchmark, self.iterate),
+            ),
         )
 
     def ratio(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Level
-from nlhf_repro.uncertainty import Inference
+from nlhf_repro.uncertainty import Inference, judge_note
 
 
 def level_of(row: RowRecord, level: Level) -> Level:
@@ -26,5 +26,7 @@ def games_share_nothing(*rows: RowRecord) -> bool:
 
 def engine_note(inference: Inference) -> str:
     """The engine's warning, unless a mark or a line about the whole table says it already."""
-    known = inference.level == "checkpoint" or inference.clusters == 1
-    return "" if known else inference.note
+    if inference.clusters == 1:
+        return ""
+    checkpoint = inference.level == "checkpoint"
+    return judge_note(inference.judge_draws) if checkpoint else inference.note

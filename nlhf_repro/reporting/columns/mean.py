@@ -9,6 +9,7 @@ from typing import final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
 from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
+from nlhf_repro.reporting.judged import judge_draws_at, paired_judge_draws, worlds_note
 from nlhf_repro.reporting.numbers import additive_interval
 from nlhf_repro.reporting.series import (
     At,
@@ -16,10 +17,17 @@ from nlhf_repro.reporting.series import (
     check_at,
     check_comparable,
     point_note,
+    recorded_point,
     singular,
     values_at,
 )
-from nlhf_repro.uncertainty import Difference, difference, estimate
+from nlhf_repro.uncertainty import (
+    Difference,
+    Prediction,
+    difference,
+    estimate,
+    prediction_interval,
+)
 
 
 @final
@@ -27,11 +35,14 @@ from nlhf_repro.uncertainty import Difference, difference, estimate
 class MeanValue:
     """Arithmetic mean of a benchmark over seeds and items, with the engine's t interval.
 
+    Where a judge was drawn several times the mean is over its draws too, and so is the interval.
+
     Attributes:
         header: The column's title.
         benchmark: Any benchmark whose values are of one order of magnitude.
         iterate: last or average.
-        at: `last`, or one count such as {updates: 1000}.
+        at: `last`, one count such as {updates: 1000}, or `all`: the mean over every update from the
+            first on, as for regret in a changing world; all of them have to be recorded.
         across_regularization: Whether rows of different regularization may be compared.
     """
 
@@ -48,7 +59,9 @@ class MeanValue:
     def cell(self, row: RowRecord, confidence: float) -> Cell:
         """0.213 [0.190, 0.236]."""
         values = values_at(row, self.benchmark, self.iterate, self.at)
-        mean = estimate(values, row.deterministic, confidence, games_share_nothing(row))
+        draws = judge_draws_at(row, self.benchmark, self.iterate, recorded_point(row, self.at))
+        nested = games_share_nothing(row)
+        mean = estimate(values, row.deterministic, confidence, nested, judge_draws=draws)
         return Cell(
             additive_interval(mean.estimate, mean.lower, mean.upper),
             mean.estimate,
@@ -57,8 +70,22 @@ class MeanValue:
             seeds=mean.seeds,
             clusters=mean.clusters,
             level=level_of(row, mean.level),
-            note=joined(point_note(row, self.at), engine_note(mean)),
+            note=joined(
+                point_note(row, self.at),
+                engine_note(mean),
+                worlds_note(row, self.benchmark, self.iterate),
+            ),
         )
+
+    def prediction(self, row: RowRecord, confidence: float) -> Prediction:
+        """Where the mean of one new run on the same items would fall.
+
+        Raises:
+            RefusedCell: as `values_at`.
+        """
+        values = values_at(row, self.benchmark, self.iterate, self.at)
+        draws = judge_draws_at(row, self.benchmark, self.iterate, recorded_point(row, self.at))
+        return prediction_interval(values, row.deterministic, confidence, judge_draws=draws)
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
@@ -82,7 +109,7 @@ class MeanValue:
             seeds=min(result.seeds),
             clusters=result.clusters,
             level="exact" if exact else result.level,
-            note=engine_note(result),
+            note=joined(engine_note(result), worlds_note(row, self.benchmark, self.iterate)),
         )
 
     def difference(
@@ -91,12 +118,13 @@ class MeanValue:
         """What `compare` prints.
 
         Raises:
-            RefusedCell: the rows have other items or records.
+            RefusedCell: the rows have other items, judges or records.
         """
         check_comparable(row, baseline, self.benchmark, self.iterate)
         first = values_at(row, self.benchmark, self.iterate, self.at)
         second = values_at(baseline, self.benchmark, self.iterate, self.at)
         exact = (row.deterministic, baseline.deterministic)
+        points = recorded_point(row, self.at), recorded_point(baseline, self.at)
         return difference(
             first,
             second,
@@ -104,6 +132,7 @@ class MeanValue:
             exact,
             confidence,
             games_share_nothing(row, baseline),
+            judge_draws=paired_judge_draws(row, baseline, self.benchmark, self.iterate, points),
         )
 
     def comparison_explanation(self, clusters: str = "games") -> str:

@@ -9,6 +9,7 @@ from typing import final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
 from nlhf_repro.reporting.columns.levels import games_share_nothing, level_of
+from nlhf_repro.reporting.judged import unjudged_note
 from nlhf_repro.reporting.numbers import share_text
 from nlhf_repro.reporting.series import At, at_text, check_at, point_note, values_at
 from nlhf_repro.uncertainty import proportion
@@ -52,7 +53,11 @@ class ShareBelow:
             seeds=share.seeds,
             clusters=share.games,
             level=level_of(row, share.level),
-            note=joined(point_note(row, self.at), warning),
+            note=joined(
+                point_note(row, self.at),
+                warning,
+                unjudged_note(row, self.benchmark, self.iterate),
+            ),
         )
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
