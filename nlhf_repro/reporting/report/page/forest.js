@@ -55,7 +55,7 @@ function forestChart(table, column, width) {
   const margin = narrow ? 12 : Math.min(width * 0.32, 7.2 * letters + 16);
   const frame = {
     left: margin,
-    right: width - (narrow ? 12 : Math.min(width * 0.3, 6.8 * texts + 16)),
+    right: width - (narrow ? 12 : Math.min(width * 0.42, 6.8 * texts + 16)),
     top: 8,
     bottom: 14 + step * rows.length,
   };
