@@ -130,3 +130,4 @@ class RowRecord:
     judges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, of worlds
     scored_updates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by benchmark
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, to print
+    commits: tuple[str, ...] = ()  # of its runs, each once, with what was not committed

@@ -47,7 +47,17 @@ def training_settings(config: Config) -> dict[str, Any]:
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
         settings |= {"prompts": prompts_settings(config), "language": language}
         settings["model"] = model_settings(config)
+        settings |= _stopping(config)
     return settings
+
+
+def _stopping(config: Config) -> dict[str, Any]:
+    """What an early end of training depends on; nothing where there is none."""
+    language = config["language"]
+    if language["patience"] is None or language["selection"] is None:
+        return {}
+    judge = config["benchmark"][language["selection"]]
+    return {"stopping": {"judge": judge, "samples": language["evaluation_samples"]}}
 
 
 def prompts_settings(config: Config) -> dict[str, Any]:

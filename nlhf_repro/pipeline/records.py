@@ -51,6 +51,7 @@ class _Run:
     judges: Mapping[str, str]  # by benchmark, where there is a judge
     scored_updates: Mapping[str, tuple[float, ...]]  # by benchmark, where not all were scored
     notes: Mapping[str, tuple[str, ...]]  # by benchmark
+    commit: str
 
 
 def grid_label(label: str, name: str, value: object) -> str:
@@ -98,7 +99,7 @@ def _row_record(
         missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
-        comparisons=first.trajectory.comparisons if first else np.empty(0),
+        comparisons=_mean_comparisons([run for seed_runs in runs for run in seed_runs]),
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
         values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
@@ -112,6 +113,7 @@ def _row_record(
         judge_draws=_stack([_draws(label, seed_runs) for seed_runs in runs]),
         judges=_judges(label, runs),
         scored_updates=first.scored_updates if first else {},
+        commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
         notes=united_notes(
             {
                 f"seed {seed}" + (f", world {world}" if len(worlds) > 1 else ""): run.notes
@@ -171,6 +173,13 @@ def _judges(label: str, runs: Sequence[Sequence[_Run]]) -> dict[str, tuple[str, 
     return found[0] if found else {}
 
 
+def _mean_comparisons(runs: Sequence[_Run]) -> Array:
+    """At every recorded point; runs differ in it where some ended early."""
+    if not runs:
+        return np.empty(0)
+    return np.asarray(np.mean([run.trajectory.comparisons for run in runs], axis=0))
+
+
 def _measured(worlds: Sequence[_Run]) -> dict[str, float]:
     """The mean over worlds of what a run was measured to spend."""
     names = worlds[0].measured
@@ -216,7 +225,15 @@ def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
             {name: read_scored_updates(folder) for name, folder in folders.items()}
         ),
         notes={name: read_notes(folder) for name, folder in folders.items()},
+        commit=_commit(run["commit"]),
     )
+
+
+def _commit(commit: Mapping[str, Any] | None) -> str:
+    """What run.json says of the source that a run was made from, in words."""
+    if commit is None:
+        return "no commit, run outside of a checkout"
+    return f"{commit['hash'][:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
 
 
 def _present(values: Mapping[str, T | None]) -> dict[str, T]:

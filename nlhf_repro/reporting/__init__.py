@@ -5,6 +5,7 @@ from nlhf_repro.reporting.csv_export import to_csv
 from nlhf_repro.reporting.figure import draw_figures
 from nlhf_repro.reporting.latex import to_latex
 from nlhf_repro.reporting.markdown import to_markdown
+from nlhf_repro.reporting.published_specification import check_published_rows
 from nlhf_repro.reporting.round_robin import render_round_robin
 from nlhf_repro.reporting.samples_page import samples_page
 from nlhf_repro.reporting.specification import TableSpecification, table_specification
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "TableRow",
     "TableSpecification",
+    "check_published_rows",
     "draw_figures",
     "render_cost_table",
     "render_round_robin",

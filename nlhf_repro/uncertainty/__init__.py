@@ -47,6 +47,7 @@ from nlhf_repro.uncertainty.power import (
     minimum_detectable_effect,
     seeds_needed,
 )
+from nlhf_repro.uncertainty.prediction import Prediction, prediction_interval
 from nlhf_repro.uncertainty.proportions import Proportion, bounded_interval, proportion
 from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
@@ -77,6 +78,7 @@ __all__ = [
     "MedianInterval",
     "Pairwise",
     "Pilot",
+    "Prediction",
     "Proportion",
     "SignFlips",
     "benjamini_hochberg",
@@ -108,6 +110,7 @@ __all__ = [
     "percentile_interval",
     "pigeonhole_means",
     "plain_values",
+    "prediction_interval",
     "proportion",
     "quantiles_with_censoring",
     "ratio_of_gaps",
