@@ -6,6 +6,7 @@ from nlhf_repro.interfaces import RoundRobinRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, Cell, Table, TableRow
 from nlhf_repro.reporting.numbers import additive_interval
 from nlhf_repro.reporting.round_robin_family import (
+    REFERENCE,
     Family,
     estimated,
     family_of,
@@ -15,7 +16,6 @@ from nlhf_repro.reporting.round_robin_mixture import nash_mixture, share_cell
 from nlhf_repro.reporting.round_robin_notes import round_robin_notes
 from nlhf_repro.uncertainty import Estimate, halved_estimate
 
-REFERENCE = "the reference"
 BOUND, TRAINED = "pool exploitability, at least", "trained response, at least"
 TRUTH, TIGHTNESS, NASH = "enumerated exploitability", "tightness", "share in the Nash mixture"
 

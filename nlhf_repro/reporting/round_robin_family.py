@@ -19,6 +19,8 @@ from nlhf_repro.uncertainty import (
     max_t,
 )
 
+REFERENCE = "the reference"  # the last entrant of every round-robin
+
 
 @final
 @dataclass(frozen=True)
