@@ -13,7 +13,12 @@ from nlhf_repro.interfaces import ImpossibleSettingError, RoundRobinSettings, Ro
 from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.keys import is_language
-from nlhf_repro.reporting import render_round_robin, samples_page, to_markdown
+from nlhf_repro.reporting import (
+    render_published_matrix,
+    render_round_robin,
+    samples_page,
+    to_markdown,
+)
 from nlhf_repro.verbs.experiment import Experiment, write_forms
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -96,6 +101,8 @@ def compare_at(rows: Rows, settings: RoundRobinSettings, output_dir: Path) -> No
 def write_comparison(experiment: Experiment, records: Sequence[RowRecord], again: str) -> bool:
     """Write and print NAME-round-robin.{md,tex,csv}, and write NAME-samples.md, from the store.
 
+    NAME-published.{md,tex,csv} sets a paper's matrix beside it, where the table file names one.
+
     Returns:
         False where rows are complete and were not compared: standard error says so.
     """
@@ -123,4 +130,8 @@ def write_comparison(experiment: Experiment, records: Sequence[RowRecord], again
     name = f"{experiment.name}-round-robin"
     sys.stdout.write("\n" + to_markdown(write_forms(experiment, table, name)))
     sys.stderr.write(f"nlhf: rows against each other: {experiment.tables / name}.md\n")
+    if asked.published_matrix is not None:
+        beside = render_published_matrix(record, asked.published_matrix, asked.title, asked.level)
+        name = f"{experiment.name}-published"
+        sys.stdout.write("\n" + to_markdown(write_forms(experiment, beside, name)))
     return True

@@ -20,6 +20,7 @@ from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import (
     Table,
     TableSpecification,
+    check_published_matrix,
     check_published_rows,
     draw_figures,
     render_table,
@@ -78,7 +79,9 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
         raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
     output_dir = Path(cells[0].config["output_dir"])
     specification = table_specification(table)
-    check_published_rows(specification.published, [cell.row or "" for cell in cells])
+    labels = [cell.row or "" for cell in cells]
+    check_published_rows(specification.published, labels)
+    check_published_matrix(specification.published_matrix, labels)
     return Experiment(named.title, cells, arguments, output_dir, specification, named.changes)
 
 
