@@ -69,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
         if name == "reproduce":
             verb.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+        else:
+            verb.add_argument(
+                "--mixed-code", action="store_true", help="merge bundles all the same"
+            )
+            verb.epilog = "Bundles of nlhf export (*.zip) may stand for NAME, or beside it."
+    export = verbs.add_parser("export", help="an experiment's records and scores as one file")
+    export.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
+    export.add_argument("--out", metavar="FILE.zip", help="default: outputs/bundles/NAME.zip")
+    export.add_argument("--texts", action="store_true", help="answers and judgments too")
     check = verbs.add_parser("check", help="test a part, and compare it where it is an algorithm")
     check.add_argument("target", help="GROUP=NAME, NAME, or module.Class")
     check.add_argument("--no-comparison", action="store_true", help="only the checks")
@@ -170,7 +179,11 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.verb == "table":
         from nlhf_repro.verbs.table import table
 
-        return table(known.name, overrides, known.config_dir)
+        return table(known.name, overrides, known.config_dir, known.mixed_code)
+    if known.verb == "export":
+        from nlhf_repro.verbs.export import export
+
+        return export(known.name, overrides, known.config_dir, known.out, known.texts)
     if known.verb == "tune":
         from nlhf_repro.verbs.tune import tune
 
