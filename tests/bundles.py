@@ -27,12 +27,20 @@ defaults:
 
 name: trio
 rows:
-  INPO: [algorithm=inpo, algorithm.gradient_steps=2, training.optimizer=adam, training.learning_rate=0.05]
-  SPPO: [algorithm=sppo, algorithm.responses=2, algorithm.gradient_steps=2, training.optimizer=adam, training.learning_rate=0.05]
+  INPO: [algorithm=inpo, algorithm.gradient_steps=2]
+  SPPO: [algorithm=sppo, algorithm.responses=2, algorithm.gradient_steps=2]
   Nash-MD: [algorithm=nash_md, algorithm.regularization=0.05]
 seeds: {values: [0, 1], design: independent}
 oracle: {games: 4, actions: 3}
-training: {face: sampled, iterations: 3, record_points: 3, average_iterate: false, groups_per_iteration: 5, minibatch_size: null, optimizer: sgd, learning_rate: null}
+training:
+  face: sampled
+  iterations: 3
+  record_points: 3
+  average_iterate: false
+  groups_per_iteration: 5
+  minibatch_size: 4
+  optimizer: adam
+  learning_rate: 0.05
 """
 
 
@@ -43,7 +51,9 @@ def trio(folder: Path) -> Path:
     return folder / CONF
 
 
-def run_cells(conf: Path, output_dir: Path, *overrides: str, seeds: tuple[int, ...] = (0, 1)) -> list[Cell]:
+def run_cells(
+    conf: Path, output_dir: Path, *overrides: str, seeds: tuple[int, ...] = (0, 1)
+) -> list[Cell]:
     """Its cells of these seeds, run into the folder; all that it declares."""
     arguments = [f"output_dir={output_dir}", *overrides]
     experiment = load_experiment("trio", arguments, str(conf))

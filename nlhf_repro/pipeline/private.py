@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -93,8 +92,7 @@ def _is_whole_path(text: str) -> bool:
     """Whether the text is one path, spaces and all."""
     if "\n" in text or "://" in text:
         return text.startswith("file://")
-    absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive.endswith(":")
-    return (absolute and len(text) > 1) or bool(re.match(r"~[\w.-]*/", text))
+    return bool(re.match(r"/.|~[\w.-]*/|[A-Za-z]:[\\/]", text))
 
 
 def _last_name(path: str) -> str:
