@@ -113,7 +113,7 @@ def _file_verbs(
 
     score = verbs.add_parser("score", help="annotation files, with intervals that cover")
     compare = verbs.add_parser("compare", help="two annotation files, or rows of an experiment")
-    plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
+    plan = verbs.add_parser("plan", help="what an experiment costs, or a comparison can detect")
     add_score(score)
     add_compare(compare)
     add_plan(plan)
@@ -143,6 +143,10 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.score import score
 
         return score(known, rest)
+    if known.verb == "plan" and known.experiment:
+        from nlhf_repro.verbs.plan_experiment import plan_experiment
+
+        return plan_experiment(known, [*known.experiment, *rest])
     if known.verb in ("compare", "plan"):
         if rest:
             raise ImpossibleSettingError(
