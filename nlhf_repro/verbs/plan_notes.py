@@ -60,11 +60,12 @@ def _on_judges(left: Mapping[str, RowPlan], runs: Sequence[MeasuredRun]) -> Iter
         yield (
             f"{name} judges what is left with at most {count(calls)} calls (equal answers are not "
             "always judged; a verdict that cannot be read may be asked for again); money: "
-            f"{_money(those[0], calls, runs)}."
+            f"{money(those[0], calls, runs)}."
         )
 
 
-def _money(judging: PlannedJudging, calls: int, runs: Sequence[MeasuredRun]) -> str:
+def money(judging: PlannedJudging, calls: int, runs: Sequence[MeasuredRun]) -> str:
+    """What so many calls cost: measured tokens at the configured prices, or why it is unknown."""
     if judging.prices is None:
         return "none, it is in memory"
     prompt, completion = judging.prices
