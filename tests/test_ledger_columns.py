@@ -19,7 +19,7 @@ LEDGER = {
 
 def printed(column, ledger=LEDGER):
     row = record("INPO", [[0.1, 0.2], [0.1, 0.3]], ledger=ledger)
-    return texts(render_table([row], specification(column)))["INPO"][0]
+    return texts(render_table([row], specification(column)))["INPO"][1]
 
 
 def test_an_entry_is_printed_to_the_unit_and_with_its_range_where_seeds_differ():
