@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -121,6 +121,7 @@ def _row_record(
         judge_draws=_stack([_draws(label, seed_runs) for seed_runs in runs]),
         judges=_judges(label, runs),
         scored_updates=first.scored_updates if first else {},
+        ledger=_stack([_ledger(seed_runs) for seed_runs in runs]),
         commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
         notes=united_notes(
             {
@@ -192,6 +193,12 @@ def _measured(worlds: Sequence[_Run]) -> dict[str, float]:
     """The mean over worlds of what a run was measured to spend."""
     names = worlds[0].measured
     return {name: float(np.mean([run.measured[name] for run in worlds])) for name in names}
+
+
+def _ledger(worlds: Sequence[_Run]) -> dict[str, float]:
+    """The mean over worlds of every entry of what a run's training cost."""
+    ledgers = [asdict(run.trajectory.ledger) for run in worlds]
+    return {name: float(np.mean([ledger[name] for ledger in ledgers])) for name in ledgers[0]}
 
 
 def _problems(first: _Run | None, worlds: Sequence[int]) -> int:
