@@ -1,8 +1,8 @@
 """The paper scale holds the papers' stated settings, and is sound as far as its files are here.
 
 Sources: INPO, arXiv:2407.00617, section 4.1 and appendix B; SPPO, arXiv:2405.00675, section 5 and
-released code; DNO, arXiv:2404.03715 v1; RLHF Workflow, arXiv:2405.07863, section 4 and Table 7; MNPO,
-arXiv:2509.23102 v3, appendix C and released code.
+released code; DNO, arXiv:2404.03715 v1; RLHF Workflow, arXiv:2405.07863, section 4 and Table 7;
+MNPO, arXiv:2509.23102 v3, appendix C and released code.
 """
 
 from __future__ import annotations
