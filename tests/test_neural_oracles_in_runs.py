@@ -13,7 +13,8 @@ from tiny_oracles import pair_model_folder, ranker_folder, reward_folder
 
 from nlhf_repro.cells import single_cell
 from nlhf_repro.interfaces import ImpossibleSettingError
-from nlhf_repro.pipeline.keys import cell_key, evaluation_key, train_key
+from nlhf_repro.pipeline.evaluation_keys import cell_key, evaluation_key
+from nlhf_repro.pipeline.keys import train_key
 from nlhf_repro.pipeline.language.comparison_keys import reference_pair_key
 from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.verbs.run import check_parts

@@ -35,6 +35,8 @@ def test_markdown_of_an_exact_table_to_the_letter():
         "| row  | K x n     | gap                      | asked |\n"
         "|------|-----------|--------------------------|-------|\n"
         "| A\\|b | exact x 2 | 1.0e-6 [1.5e-10, 6.7e-3] | 400   |\n\n"
+        "- Estimand of a mean: its expectation over further games; settings and budget are held "
+        "fixed.\n"
         "- K x n: training seeds x games, the same games for every row.\n"
         "- exact (all rows): no training variance; games are the cluster.\n"
         "- gap: geometric mean of duality_gap (last iterate) over seeds and games at the end of "

@@ -39,6 +39,8 @@ class LanguageSettings:
     selection: the benchmark that chooses, on the `selection` prompts, the best policy recorded so
     far; every benchmark then scores the iterate `selected` beside `last`. It asks the true oracle,
     which no ledger counts and no budget pays for. null: no such iterate.
+    patience: recorded updates in a row without a better policy by `selection` after which training
+    ends; all later recorded updates then hold its last policy. null: it runs to its end.
     top_p, top_k: of training's and evaluation's draws; the truncated law is another policy than the
     one whose log-probabilities are trained and scored.
     resume_every: updates after which a killed training goes on; null: from its beginning.
@@ -62,5 +64,6 @@ class LanguageSettings:
     evaluation_split: Literal["evaluation", "tuning"]
     evaluation_samples: int
     selection: str | None
+    patience: int | None
     resume_every: int | None
     snapshots: Literal["memory", "disk"]

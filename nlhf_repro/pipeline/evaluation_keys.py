@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from nlhf_repro.interfaces import JudgedBenchmark
@@ -12,6 +11,7 @@ from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.keys import (
     base_factors,
     environment,
+    installed,
     is_language,
     oracle_settings,
     reference_sample_key,
@@ -45,7 +45,7 @@ def evaluation_key(config: Config, name: str) -> str:
         scored |= environment(config, own_node(config, name), torch=False, module=JUDGED_MODULE)
     elif kind == "model":
         scored = {"train": train_key(config), **_base(config), "files": build(node).fingerprint()}
-        scored |= {"settings": node, "lm-eval": version("lm-eval")}
+        scored |= {"settings": node, "lm-eval": installed("lm-eval")}
         scored |= environment(config, node, torch=False, module=MODEL_MODULE)
     else:
         settings = {"oracle": oracle_settings(config), "benchmark": node}
@@ -88,7 +88,7 @@ def judgments_key(config: Config, name: str) -> str:
             "protocol": protocol,
             "files": benchmark.fingerprint(),
             "judge": judge_of(config, name).identity,
-            "alpaca-eval": version("alpaca-eval"),
+            "alpaca-eval": installed("alpaca-eval"),
             **environment(config, {"protocol": node, "judge": judge}, False, JUDGED_MODULE),
         }
     )

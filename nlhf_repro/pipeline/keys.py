@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from platform import machine
 from typing import Any
+
+from hydra.utils import get_object
 
 from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.parts import build, target_module, targets
@@ -47,14 +50,22 @@ def training_settings(config: Config) -> dict[str, Any]:
         language = {k: v for k, v in config["language"].items() if k not in (*EVALUATION, *PLACES)}
         settings |= {"prompts": prompts_settings(config), "language": language}
         settings["model"] = model_settings(config)
+        settings |= _stopping(config)
     return settings
+
+
+def _stopping(config: Config) -> dict[str, Any]:
+    """What an early end of training depends on; nothing where there is none."""
+    language = config["language"]
+    if language["patience"] is None or language["selection"] is None:
+        return {}
+    judge = config["benchmark"][language["selection"]]
+    return {"stopping": {"judge": judge, "samples": language["evaluation_samples"]}}
 
 
 def prompts_settings(config: Config) -> dict[str, Any]:
     """The node of the prompts, with the hash of the file that they come from where they do."""
-    node = dict(config["prompts"])
-    fingerprint = getattr(build(node), "fingerprint", None)
-    return node if fingerprint is None else {**node, "file": fingerprint()}
+    return _with_files(config["prompts"], "file")
 
 
 def model_settings(config: Config) -> dict[str, Any]:
@@ -67,10 +78,11 @@ def oracle_settings(config: Config) -> dict[str, Any]:
     return _with_files(config["oracle"])
 
 
-def _with_files(part: Config) -> dict[str, Any]:
+def _with_files(part: Config, key: str = "files") -> dict[str, Any]:
     node = dict(part)
-    fingerprint = getattr(build(node), "fingerprint", None)
-    return node if fingerprint is None else {**node, "files": fingerprint()}
+    if not hasattr(get_object(node["_target_"]), "fingerprint"):
+        return node
+    return {**node, key: build(node).fingerprint()}
 
 
 def seed_factors(config: Config) -> tuple[str | int, ...]:
@@ -169,6 +181,12 @@ def _needs_torch(config: Config) -> bool:
     return not is_deterministic(config) or bool(config["oracle_wrapper"])
 
 
+@cache
+def installed(library: str) -> str:
+    """Its version, read once a process."""
+    return version(library)
+
+
 def environment(
     config: Config, settings: Config, torch: bool, module: str | None = None
 ) -> dict[str, Any]:
@@ -179,7 +197,7 @@ def environment(
     libraries = LANGUAGE_LIBRARIES if language else (*LIBRARIES, *(("torch",) if torch else ()))
     return {
         "source": source_hashes(modules),
-        "versions": {name: version(name) for name in libraries},
+        "versions": {name: installed(name) for name in libraries},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": machine(),
     }

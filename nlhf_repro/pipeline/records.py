@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +51,7 @@ class _Run:
     judges: Mapping[str, str]  # by benchmark, where there is a judge
     scored_updates: Mapping[str, tuple[float, ...]]  # by benchmark, where not all were scored
     notes: Mapping[str, tuple[str, ...]]  # by benchmark
+    commit: str
 
 
 def grid_label(label: str, name: str, value: object) -> str:
@@ -68,12 +69,20 @@ def grid_point(config: Config) -> tuple[str, float | None]:
     return row, None
 
 
-def row_records(cells: Sequence[DeclaredCell], output_dir: Path) -> list[RowRecord]:
-    """One record a row, in the order in which the rows are declared."""
+def row_records(
+    cells: Sequence[DeclaredCell],
+    output_dir: Path,
+    variants: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[RowRecord]:
+    """One record a row, in the order in which the rows are declared.
+
+    `variants` are those of `row_variants`, where they are known already: it builds the parts.
+    """
     rows: dict[str, list[DeclaredCell]] = {}
     for cell in cells:
         rows.setdefault(cell.row, []).append(cell)
-    variants = _variants({label: row[0].config for label, row in rows.items()})
+    if variants is None:
+        variants = row_variants(cells)
     return [_row_record(label, row, variants[label], output_dir) for label, row in rows.items()]
 
 
@@ -98,7 +107,7 @@ def _row_record(
         missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
-        comparisons=first.trajectory.comparisons if first else np.empty(0),
+        comparisons=_mean_comparisons([run for seed_runs in runs for run in seed_runs]),
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
         values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
@@ -112,6 +121,8 @@ def _row_record(
         judge_draws=_stack([_draws(label, seed_runs) for seed_runs in runs]),
         judges=_judges(label, runs),
         scored_updates=first.scored_updates if first else {},
+        ledger=_stack([_ledger(seed_runs) for seed_runs in runs]),
+        commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
         notes=united_notes(
             {
                 f"seed {seed}" + (f", world {world}" if len(worlds) > 1 else ""): run.notes
@@ -171,10 +182,23 @@ def _judges(label: str, runs: Sequence[Sequence[_Run]]) -> dict[str, tuple[str, 
     return found[0] if found else {}
 
 
+def _mean_comparisons(runs: Sequence[_Run]) -> Array:
+    """At every recorded point; runs differ in it where some ended early."""
+    if not runs:
+        return np.empty(0)
+    return np.asarray(np.mean([run.trajectory.comparisons for run in runs], axis=0))
+
+
 def _measured(worlds: Sequence[_Run]) -> dict[str, float]:
     """The mean over worlds of what a run was measured to spend."""
     names = worlds[0].measured
     return {name: float(np.mean([run.measured[name] for run in worlds])) for name in names}
+
+
+def _ledger(worlds: Sequence[_Run]) -> dict[str, float]:
+    """The mean over worlds of every entry of what a run's training cost."""
+    ledgers = [asdict(run.trajectory.ledger) for run in worlds]
+    return {name: float(np.mean([ledger[name] for ledger in ledgers])) for name in ledgers[0]}
 
 
 def _problems(first: _Run | None, worlds: Sequence[int]) -> int:
@@ -216,7 +240,15 @@ def _read(cell: DeclaredCell, output_dir: Path) -> _Run:
             {name: read_scored_updates(folder) for name, folder in folders.items()}
         ),
         notes={name: read_notes(folder) for name, folder in folders.items()},
+        commit=_commit(run["commit"]),
     )
+
+
+def _commit(commit: Mapping[str, Any] | None) -> str:
+    """What run.json says of the source that a run was made from, in words."""
+    if commit is None:
+        return "no commit, run outside of a checkout"
+    return f"{commit['hash'][:12]}" + (" with uncommitted changes" if commit["dirty"] else "")
 
 
 def _present(values: Mapping[str, T | None]) -> dict[str, T]:
@@ -241,9 +273,11 @@ def _declared_regularization(config: Config) -> float:
     return float(config["algorithm"].get("regularization", float("nan")))
 
 
-def _variants(configs: Mapping[str, Config]) -> dict[str, dict[str, str]]:
-    """The training settings in which the rows differ, a setting that only some have included."""
-    flat = {label: dict(_flatten(training_settings(x), "")) for label, x in configs.items()}
+def row_variants(cells: Sequence[DeclaredCell]) -> dict[str, dict[str, str]]:
+    """By row the training settings in which rows differ, a setting that only some have included."""
+    configs = {cell.row: cell.config for cell in reversed(cells)}
+    first = {cell.row: configs[cell.row] for cell in cells}
+    flat = {label: dict(_flatten(training_settings(x), "")) for label, x in first.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     differing = [key for key in keys if len({x.get(key) for x in flat.values()}) > 1]
     return {

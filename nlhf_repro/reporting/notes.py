@@ -8,6 +8,14 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
+from nlhf_repro.reporting.provenance import (
+    commit_notes,
+    estimand_note,
+    judge_notes,
+    seed_notes,
+)
+from nlhf_repro.reporting.published import published_notes
+from nlhf_repro.reporting.published_orderings import ordering_notes, published_orderings
 from nlhf_repro.reporting.series import (
     Axis,
     axis_label,
@@ -25,13 +33,18 @@ def table_notes(
 ) -> tuple[str, ...]:
     """Every line that has something to say about this table, in a fixed order."""
     return (
+        estimand_note(rows),
         *_size_notes(rows),
+        *seed_notes(rows),
         *_column_notes(specification, cluster_noun(rows)),
         *_comparison_notes(rows, specification),
+        *_published_notes(rows, specification),
         *_mark_notes(table),
         *_row_notes(rows),
         *_cell_notes(table),
         *_benchmark_notes(rows),
+        *judge_notes(rows),
+        *commit_notes(rows),
         *tuning_notes(rows),
         *_variant_notes(rows),
     )
@@ -92,6 +105,18 @@ def _comparison_notes(
         listed = ", ".join(f"{r:.3g} ({'; '.join(labels)})" for r, labels in ratios.items())
         if listed:
             yield f"Unequal budgets: {axis_label(axis)} of the run over the baseline's: {listed}."
+
+
+def _published_notes(rows: Sequence[RowRecord], specification: TableSpecification) -> Iterator[str]:
+    published, level = specification.published, specification.level
+    if published is None:
+        return
+    columns = specification.beside_published
+    yield from published_notes(columns, rows, published, level, cluster_noun(rows))
+    by_header = {column.header: column for column in columns}
+    yield from ordering_notes(
+        published_orderings(rows, by_header, published, level), published, level
+    )
 
 
 def _mark_notes(table: Table) -> Iterator[str]:

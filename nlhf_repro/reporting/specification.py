@@ -17,6 +17,9 @@ from nlhf_repro.reporting.figure_specification import (
     FigureSpecification,
     GridFigureSpecification,
 )
+from nlhf_repro.reporting.published import PredictableColumn, published_header
+from nlhf_repro.reporting.published_matrix import PublishedMatrix
+from nlhf_repro.reporting.published_specification import PublishedSpecification
 
 T = TypeVar("T")
 
@@ -32,6 +35,8 @@ class TableSpecification:
     the experiment's grid stand: a line for every row and point, or a line for every row with every
     column once a point. `round_robin` asks for a second table, of the rows against each other, and
     `samples` for a page that shows the rows' answers to so many prompts; both of language models.
+    `published` names the printed numbers that stand beside ours, `published_matrix` a printed
+    matrix that stands beside the round-robin.
     """
 
     title: str
@@ -43,6 +48,8 @@ class TableSpecification:
     grid_points: Literal["rows", "columns"] = "rows"
     round_robin: RoundRobinSettings | None = None
     samples: int = 0
+    published: PublishedSpecification | None = None
+    published_matrix: PublishedMatrix | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns that cannot be told apart and a comparison of a column that is none."""
@@ -54,7 +61,9 @@ class TableSpecification:
             raise ImpossibleSettingError(
                 f"table.samples is {self.samples}: give a number of prompts, or 0 for none."
             )
+        self._check_published()
         headers = [column.header for column in self.columns]
+        headers += [published_header(column.header) for column in self.beside_published]
         for header in headers:
             if [*headers, SIZE, COMPARISON].count(header) > 1:
                 raise ImpossibleSettingError(
@@ -66,6 +75,38 @@ class TableSpecification:
                 f"table.primary.column is '{self.primary.column}', which is no column that can be "
                 f"compared: choose among {', '.join(_comparable_headers(self.columns)) or 'none'}."
             )
+
+    def _check_published(self) -> None:
+        if self.published_matrix is not None and self.round_robin is None:
+            raise ImpossibleSettingError(
+                "table.published_matrix stands beside a round-robin: give table.round_robin, or "
+                "set it to null."
+            )
+        if self.published is None:
+            return
+        if self.grid_points == "columns":
+            raise ImpossibleSettingError(
+                "table.published needs table.grid_points = rows: a paper's row stands beside one "
+                "row of ours."
+            )
+        beside = [column.header for column in self.columns if isinstance(column, PredictableColumn)]
+        for header in self.published.columns:
+            if header not in beside:
+                raise ImpossibleSettingError(
+                    f"table.published.columns names '{header}', which is no column of means: "
+                    f"choose among {', '.join(map(repr, beside)) or 'none'}."
+                )
+
+    @property
+    def beside_published(self) -> tuple[PredictableColumn, ...]:
+        """The columns that a paper's numbers stand behind, in the table's order."""
+        return tuple(
+            column
+            for column in self.columns
+            if self.published is not None
+            and column.header in self.published.columns
+            and isinstance(column, PredictableColumn)
+        )
 
     @property
     def compared(self) -> ComparableColumn | None:
@@ -100,6 +141,8 @@ def table_specification(node: Mapping[str, Any]) -> TableSpecification:
         ),
         round_robin=_round_robin(node.get("round_robin")),
         samples=_checked(node.get("samples", 0), int, "table.samples"),
+        published=_published(node.get("published")),
+        published_matrix=_published_matrix(node.get("published_matrix")),
     )
 
 
@@ -113,6 +156,16 @@ def _round_robin(node: Any) -> RoundRobinSettings | None:
     if trained is not None:
         trained = _built(ResponderTraining, trained, f"{where}.trained")
     return _built(RoundRobinSettings, {**node, "trained": trained}, where)
+
+
+def _published(node: Any) -> PublishedSpecification | None:
+    where = "table.published"
+    return None if node is None else _built(PublishedSpecification, node, where)
+
+
+def _published_matrix(node: Any) -> PublishedMatrix | None:
+    where = "table.published_matrix"
+    return None if node is None else _built(PublishedMatrix, node, where)
 
 
 def _comparable_headers(columns: Sequence[Column]) -> list[str]:

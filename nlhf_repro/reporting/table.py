@@ -13,6 +13,8 @@ from nlhf_repro.reporting.comparison import Column, comparison_cells, is_complet
 from nlhf_repro.reporting.grid import points_in_columns
 from nlhf_repro.reporting.notes import table_notes
 from nlhf_repro.reporting.numbers import exact_count, plain
+from nlhf_repro.reporting.published import rows_not_run, with_published
+from nlhf_repro.reporting.published_specification import check_published_rows
 from nlhf_repro.reporting.series import check_record, collapse_exact
 from nlhf_repro.reporting.specification import COMPARISON, SIZE, TableSpecification
 
@@ -38,6 +40,11 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
             shown, specification.compared, specification.primary, specification.level
         )
         columns = _inserted(columns, specification.primary.column, cells)
+    published = specification.published
+    if published:
+        check_published_rows(published, [row.label for row in rows])
+        beside = {column.header: column for column in specification.beside_published}
+        columns = with_published(columns, beside, shown, published, specification.level)
     size = {SIZE: [_size(row) for row in shown]}
     lines = (size | columns).values()
     table = Table(
@@ -50,6 +57,9 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
         ),
         notes=(),
     )
+    if published:
+        not_run = rows_not_run(table.header, published)
+        table = replace(table, rows=(*table.rows, *not_run))
     if specification.grid_points == "columns":
         table = points_in_columns(table, shown)
     return replace(table, notes=table_notes(table, shown, specification))

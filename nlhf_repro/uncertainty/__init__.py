@@ -44,9 +44,11 @@ from nlhf_repro.uncertainty.power import (
     Pilot,
     clusters_needed,
     components_from_pilot,
+    detectable_difference,
     minimum_detectable_effect,
     seeds_needed,
 )
+from nlhf_repro.uncertainty.prediction import Prediction, prediction_interval
 from nlhf_repro.uncertainty.proportions import Proportion, bounded_interval, proportion
 from nlhf_repro.uncertainty.pseudo_observations import (
     cluster_means,
@@ -77,6 +79,7 @@ __all__ = [
     "MedianInterval",
     "Pairwise",
     "Pilot",
+    "Prediction",
     "Proportion",
     "SignFlips",
     "benjamini_hochberg",
@@ -93,6 +96,7 @@ __all__ = [
     "contrast_correlation",
     "cross_fitted_maximum",
     "curl_test",
+    "detectable_difference",
     "difference",
     "equivalence",
     "estimate",
@@ -108,6 +112,7 @@ __all__ = [
     "percentile_interval",
     "pigeonhole_means",
     "plain_values",
+    "prediction_interval",
     "proportion",
     "quantiles_with_censoring",
     "ratio_of_gaps",

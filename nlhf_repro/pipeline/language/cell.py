@@ -29,6 +29,7 @@ from nlhf_repro.pipeline.language.answering import answer_stage
 from nlhf_repro.pipeline.language.harness import score_model_stage
 from nlhf_repro.pipeline.language.judged import Compared, judge_stage, score_judged_stage
 from nlhf_repro.pipeline.language.stages import (
+    EVALUATION_STREAMS,
     Answered,
     Trained,
     fine_tune_stage,
@@ -146,7 +147,7 @@ def policy_answers(config: Config, store: StageStore, base: Path | None, split: 
     """
     training = store.folder("train", train_key(config))
     updates = tuple(int(update) for update in load_trajectory(training).updates)
-    draws = _draws("evaluation", config, split)
+    draws = _draws(EVALUATION_STREAMS[0], config, split)
     start = store.obtain(
         "sample",
         start_sample_key(config, split),
@@ -167,7 +168,7 @@ def reference_answers(config: Config, store: StageStore, base: Path | None, spli
         partial(
             sample_stage,
             config,
-            _draws("evaluation of the reference", config, split),
+            _draws(EVALUATION_STREAMS[1], config, split),
             base,
             None,
             split,

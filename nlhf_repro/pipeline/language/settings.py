@@ -96,6 +96,11 @@ def check_benchmarks(
 
 def _check_selection(benchmarks: Mapping[str, Any], language: LanguageSettings) -> None:
     if language.selection is None:
+        if language.patience is not None:
+            raise ImpossibleSettingError(
+                f"language.patience = {language.patience} waits for better policies, and "
+                "language.selection = null says of none that it is: choose a benchmark there."
+            )
         return
     directed = [
         name
@@ -198,7 +203,7 @@ def _check_policy_gradient(name: str, language: LanguageSettings) -> None:
 
 def _check_language_numbers(language: LanguageSettings) -> None:
     least = {"max_new_tokens": 1, "microbatch": 1, "evaluation_samples": 1, "warmup_steps": 0}
-    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0, "sampling_batch": 1}
+    least |= {"top_k": 1, "resume_every": 1, "weight_decay": 0, "sampling_batch": 1, "patience": 1}
     for name, bound in least.items():
         value = getattr(language, name)
         if value is not None and value < bound:

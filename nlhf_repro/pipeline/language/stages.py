@@ -27,6 +27,7 @@ from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy
 from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
 from nlhf_repro.models.snapshots import write_parameters
 from nlhf_repro.pipeline.language.checkpoints import checkpoint, checkpoint_path
+from nlhf_repro.pipeline.language.early_stopping import EarlyStopping, best_so_far
 from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.language.samples import read_samples, write_samples
 from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
@@ -36,6 +37,8 @@ from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import Generators, generator_for
 
 Config = Mapping[str, Any]
+# Of the policies of a world, and of its reference as an opponent.
+EVALUATION_STREAMS = ("evaluation", "evaluation of the reference")
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,35 @@ def train_language_stage(
             generators,
             scratch,
         )
-        trajectory = training.train(settings, language.resume_every)
+        trajectory = training.train(settings, language.resume_every, _stopping(task, scratch))
     for update in trajectory.updates:
         # Linked, not moved: a kill before the stage is whole leaves the unfinished training whole.
         os.link(checkpoint_path(scratch, int(update)), checkpoint_path(folder, int(update)))
     save_trajectory(folder, trajectory)
     (folder / "training.jsonl").write_text(training.log.text())
     _write_measured(folder, start, memory)
+
+
+def _stopping(task: LanguageTask, scratch: Path) -> EarlyStopping | None:
+    """Judges the checkpoints in `scratch` on the selection prompts, drawn as those are scored."""
+    from nlhf_repro.pipeline.stages import generators as streams
+
+    settings, world = task.settings, int(task.config["world"])
+    iterations = task.config["training"]["iterations"]
+    if settings.patience is None or settings.selection is None:
+        return None
+    benchmark: TextBenchmark = build(task.config["benchmark"][settings.selection])
+    policy, oracle = task.policy(task.prompts("selection")), task.oracle()
+    reference = policy.snapshot({})
+    of_policy, of_reference = (streams((x, "selection", world)) for x in EVALUATION_STREAMS)
+    opponent = draw(policy, reference, reference, task, of_reference)
+
+    def value(update: int) -> float:
+        answers = draw(policy, checkpoint(scratch, update), reference, task, of_policy)
+        asked = oracle_at(oracle, update / iterations)
+        return float(_sign(benchmark) * benchmark.score_samples(answers, opponent, asked).mean())
+
+    return EarlyStopping(settings.patience, value)
 
 
 def sample_stage(
@@ -205,8 +230,12 @@ def selected_points(config: Config, selection: Answered) -> NDArray[np.int64]:
     judge: TextBenchmark = build(config["benchmark"][chosen_by])
     updates, judged = _scores(task, judge, "selection", selection)
     check_scores(judged, chosen_by, "last", updates, "selection prompt")
-    sign = -1.0 if getattr(judge, "estimates_a_gap", False) else 1.0
-    return best_so_far(sign * judged.mean(axis=1))
+    return best_so_far(_sign(judge) * judged.mean(axis=1))
+
+
+def _sign(benchmark: TextBenchmark) -> float:
+    """-1 where less is better."""
+    return -1.0 if getattr(benchmark, "estimates_a_gap", False) else 1.0
 
 
 @dataclass(frozen=True)
@@ -215,12 +244,6 @@ class Answered:
 
     policies: Path
     reference: Path
-
-
-def best_so_far(values: Array) -> NDArray[np.int64]:
-    """At every place the index of the largest value up to it, the first of equal ones."""
-    best = [int(np.argmax(values[: place + 1])) for place in range(len(values))]
-    return np.array(best, dtype=np.int64)
 
 
 def _scores(

@@ -25,6 +25,7 @@ from nlhf_repro.pipeline.collection import SamplingCollector
 from nlhf_repro.pipeline.comparisons import PreferenceData, iteration_comparisons, responses_of
 from nlhf_repro.pipeline.fitting import Trainer
 from nlhf_repro.pipeline.language.checkpoints import CheckpointRecorder, SnapshotFiles
+from nlhf_repro.pipeline.language.early_stopping import EarlyStopping
 from nlhf_repro.pipeline.language.log import TrainingLog
 from nlhf_repro.pipeline.language.prompts import PromptDeck
 from nlhf_repro.pipeline.language.responders import with_proxies
@@ -48,16 +49,25 @@ class LanguageRun:
     seen: Seen
     files: SnapshotFiles | None = None
 
-    def train(self, settings: TrainingSettings, resume_every: int | None) -> Trajectory:
-        """Update until the iterations or the budget end, recording on the way."""
-        wanted = set(recorded_updates(settings.iterations, settings.record_points))
+    def train(
+        self,
+        settings: TrainingSettings,
+        resume_every: int | None,
+        stopping: EarlyStopping | None = None,
+    ) -> Trajectory:
+        """Update until the iterations or the budget end, or `stopping` says so, recording.
+
+        After an early end the last policy stands at every later update that would have been
+        recorded: all runs of a row record the same updates.
+        """
+        wanted = recorded_updates(settings.iterations, settings.record_points)
         run, recorder = self.run, self.recorder
         tallies = self.seen.tallies
         before_training = tallies.take()
         if not load_state(self.scratch, run, recorder, self.log):
             recorder.record(0, run)
             self.log.asked(before_training)
-        while run.updates < settings.iterations:
+        while run.updates < settings.iterations and not _over(stopping, recorder):
             self.log.update = run.updates
             self.seen.oracle.occasions.begin(run.updates)
             if not run.advance():
@@ -72,7 +82,14 @@ class LanguageRun:
                 save_state(self.scratch, run, recorder, self.log)
         if run.updates > recorder.updates[-1]:
             recorder.record(run.updates, run)
+        for update in wanted if _over(stopping, recorder) else ():
+            if update > recorder.updates[-1]:
+                recorder.record(int(update), run)
         return recorder.trajectory(run.count())
+
+
+def _over(stopping: EarlyStopping | None, recorder: CheckpointRecorder) -> bool:
+    return stopping is not None and stopping.over(recorder.updates)
 
 
 def _keep_data(run: SampledRun) -> None:

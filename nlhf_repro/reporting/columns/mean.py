@@ -21,7 +21,13 @@ from nlhf_repro.reporting.series import (
     singular,
     values_at,
 )
-from nlhf_repro.uncertainty import Difference, difference, estimate
+from nlhf_repro.uncertainty import (
+    Difference,
+    Prediction,
+    difference,
+    estimate,
+    prediction_interval,
+)
 
 
 @final
@@ -70,6 +76,16 @@ class MeanValue:
                 worlds_note(row, self.benchmark, self.iterate),
             ),
         )
+
+    def prediction(self, row: RowRecord, confidence: float) -> Prediction:
+        """Where the mean of one new run on the same items would fall.
+
+        Raises:
+            RefusedCell: as `values_at`.
+        """
+        values = values_at(row, self.benchmark, self.iterate, self.at)
+        draws = judge_draws_at(row, self.benchmark, self.iterate, recorded_point(row, self.at))
+        return prediction_interval(values, row.deterministic, confidence, judge_draws=draws)
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
