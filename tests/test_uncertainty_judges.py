@@ -226,3 +226,12 @@ def test_difference_has_its_size(seeds: tuple[int, int], draws: int, matched: bo
         ignored += plain.p_value < 0.05
     assert 2.5 <= 100 * rejected / SIMULATIONS <= 5 + MONTE_CARLO + 1
     assert ignored > rejected
+
+
+def test_two_rows_of_the_same_values_differ_by_nothing() -> None:
+    """Both sides' draws are equal, so that every mean square of the difference is 0."""
+    for seed in range(20):
+        scores = judged(np.random.default_rng(seed), 2, 2, 30, 0.01)
+        result = difference(scores.mean(axis=1), scores.mean(axis=1), judge_draws=(scores, scores))
+        assert result.estimate == 0 and result.degrees_of_freedom >= 1
+        assert result.lower <= 0 <= result.upper and (isnan(result.p_value) or result.p_value == 1)

@@ -252,8 +252,9 @@ def _variance(columns: Columns, runs: Sequence[Runs], draws: Draws | None) -> tu
         return columns.variance, columns.freedom
     parts.append((columns.variance, columns.freedom))
     variance = columns.variance + seed + judge
-    satterthwaite = 1 / sum((part / variance) ** 2 / freedom for part, freedom in parts)
-    return variance, max(min(freedom for _, freedom in parts), satterthwaite)
+    least = min(freedom for _, freedom in parts)
+    shares = sum((part / variance) ** 2 / freedom for part, freedom in parts)
+    return variance, max(least, 1 / shares) if shares else least  # 0: the same values on both sides
 
 
 def _seed_variance(
