@@ -21,6 +21,7 @@ from nlhf_repro.cells import Cell, experiment_cells, single_cell
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.keys import train_key
 from nlhf_repro.reporting import table_specification
+from nlhf_repro.reporting.published_specification import check_published_rows
 from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.weights import fingerprint
 
@@ -206,5 +207,6 @@ def test_a_table_reads_what_each_scale_scores(scale: str, name: str) -> None:
     specification = table_specification(config["table"])
     read = {getattr(column, "benchmark", None) for column in specification.columns}
     assert read == set(config["benchmark"])
-    assert specification.primary is not None
+    assert specification.primary is not None and specification.published is not None
+    check_published_rows(specification.published, list(cells))
     assert set(specification.primary.baselines) <= set(cells)
