@@ -142,6 +142,11 @@ def experiment_cells(overrides: Sequence[str]) -> list[Cell]:
         ImpossibleSettingError: where the experiment has no rows, or a row is not sound.
     """
     config = compose_config(overrides)
+    if config.fit is not None:
+        raise ImpossibleSettingError(
+            f"The experiment {config.name} trains policies, and pipeline=fit_oracle learns an "
+            "oracle: run it alone with nlhf run."
+        )
     rows = declared_rows(config, overrides)
     if not rows:
         raise ImpossibleSettingError(

@@ -69,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
         if name == "reproduce":
             verb.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+        else:
+            verb.add_argument(
+                "--mixed-code", action="store_true", help="merge bundles all the same"
+            )
+            verb.epilog = "Bundles of nlhf export (*.zip) may stand for NAME, or beside it."
+    export = verbs.add_parser("export", help="an experiment's records and scores as one file")
+    export.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
+    export.add_argument("--out", metavar="FILE.zip", help="default: outputs/bundles/NAME.zip")
+    export.add_argument("--texts", action="store_true", help="answers and judgments too")
     check = verbs.add_parser("check", help="test a part, and compare it where it is an algorithm")
     check.add_argument("target", help="GROUP=NAME, NAME, or module.Class")
     check.add_argument("--no-comparison", action="store_true", help="only the checks")
@@ -80,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     tuning = verbs.add_parser("tune", help="search the settings of an experiment's rows")
     tuning.add_argument("name", help="conf/experiment/tune/NAME.yaml")
     tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+    page = verbs.add_parser("report", help="one HTML file of experiments, from what is on disk")
+    page.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="NAME",
+        help="experiments and KEY=VALUE; without a name, all that the output folder has records of",
+    )
+    page.add_argument("--out", metavar="FILE", help="where it goes (default: beside the tables)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
     fetch = verbs.add_parser("fetch", help="the official files of a benchmark, verified")
@@ -91,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         if verb in (new, fetch) or verb in files:
             continue
         verb.add_argument("--config-dir", help="a folder of your own configurations")
-        if verb is not listing:
+        if verb not in (listing, page):
             verb.add_argument("overrides", nargs="*", default=[], help="GROUP=CHOICE KEY=VALUE")
     return parser
 
@@ -104,7 +121,7 @@ def _file_verbs(
 
     score = verbs.add_parser("score", help="annotation files, with intervals that cover")
     compare = verbs.add_parser("compare", help="two annotation files, or rows of an experiment")
-    plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
+    plan = verbs.add_parser("plan", help="what an experiment costs, or a comparison can detect")
     add_score(score)
     add_compare(compare)
     add_plan(plan)
@@ -134,6 +151,10 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.score import score
 
         return score(known, rest)
+    if known.verb == "plan" and known.experiment:
+        from nlhf_repro.verbs.plan_experiment import plan_experiment
+
+        return plan_experiment(known, [*known.experiment, *rest])
     if known.verb in ("compare", "plan"):
         if rest:
             raise ImpossibleSettingError(
@@ -170,7 +191,15 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.verb == "table":
         from nlhf_repro.verbs.table import table
 
-        return table(known.name, overrides, known.config_dir)
+        return table(known.name, overrides, known.config_dir, known.mixed_code)
+    if known.verb == "report":
+        from nlhf_repro.verbs.report import report
+
+        return report(overrides, known.config_dir, known.out)
+    if known.verb == "export":
+        from nlhf_repro.verbs.export import export
+
+        return export(known.name, overrides, known.config_dir, known.out, known.texts)
     if known.verb == "tune":
         from nlhf_repro.verbs.tune import tune
 

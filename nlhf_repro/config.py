@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nlhf_repro.interfaces import ImpossibleSettingError, LanguageSettings, TrainingSettings
+from nlhf_repro.preferences.settings import OracleFit
 from nlhf_repro.validation import Target, check, suggestion
 
 Config = dict[str, Any]
@@ -77,6 +78,7 @@ class RunConfig:
     tracker: Target
     prompts: Target | None
     language: LanguageSettings | None
+    fit: OracleFit | None
     table: dict[str, Any] | None = field(default=None)
 
 

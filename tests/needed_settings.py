@@ -7,7 +7,12 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import torch
 from tiny_oracles import pair_model_folder, ranker_folder, reward_folder
+
+from nlhf_repro.models.mini_llama import MiniLlama
+from nlhf_repro.preferences.transformer_models import transformer_learner
+from nlhf_repro.summaries import VOCABULARY
 
 TINY_MODELS = {
     "reward_model": reward_folder,
@@ -28,6 +33,24 @@ VOTES = [
 ]
 
 
+SMALL_MODEL = (  # large enough for the rewards of the checks
+    *("hidden_size=16", "heads=2", "steps=120", "warmup_steps=5", "batch_size=32"),
+    "learning_rate=0.02",
+)
+
+
+@cache
+def joint_classifier_folder() -> Path:
+    """A tiny one, whose output is not 0 for everything."""
+    base = MiniLlama(16, 1, 2, 24, 512, False).base(VOCABULARY, 0)
+    made = transformer_learner("joint_classifier", *base, 0)
+    with torch.no_grad():
+        made.model.score.weight.fill_(0.3)
+    folder = Path(tempfile.mkdtemp())
+    made.save(folder)
+    return folder
+
+
 @cache
 def needed(group: str, name: str) -> tuple[str, ...]:
     """Overrides, with files in a folder of their own.
@@ -41,6 +64,11 @@ def needed(group: str, name: str) -> tuple[str, ...]:
             most = ["source_max_length=50", "candidate_max_length=25"]
         small = (f"name_or_path={folder}", "dtype=float32", "batch_size=1", *most)
         return tuple(f"oracle.{each}" for each in small)
+    if name in ("reward_model_fit", "preference_model_fit"):
+        return tuple(f"oracle_wrapper.{name}.{each}" for each in SMALL_MODEL)
+    if (group, name) == ("oracle", "joint_classifier"):
+        own = (f"name_or_path={joint_classifier_folder()}", "batch_size=1", "max_length=120")
+        return tuple(f"oracle.{each}" for each in own)
     if (group, name) == ("prompts", "jsonl"):
         lines = [{"prompt": f"say {n}", "response": f"{n}"} for n in range(1400)]
         return (f"prompts.path={written(lines)}",)

@@ -37,6 +37,7 @@ from nlhf_repro.pipeline.language.round_robins import (
     shown_prompts,
     units,
 )
+from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.records import row_records
 from nlhf_repro.reporting import (
     render_round_robin,
@@ -45,6 +46,7 @@ from nlhf_repro.reporting import (
     to_latex,
     to_markdown,
 )
+from nlhf_repro.reporting.report import report_document
 from nlhf_repro.verbs.comparison import (
     check_comparison,
     compare_rows,
@@ -52,6 +54,7 @@ from nlhf_repro.verbs.comparison import (
     write_comparison,
 )
 from nlhf_repro.verbs.experiment import Experiment
+from nlhf_repro.verbs.report import material_of
 
 
 @pytest.fixture
@@ -97,6 +100,22 @@ def test_a_row_that_is_not_complete_is_named_and_enters_nothing(copied, status):
     assert f"SPPO is in no number of this table, nor in the pool: {said}." in table.notes
     pages = shown_prompts(cells, row_records(cells, folder), 1, stage_store(folder))
     assert {x.label: x.text is None for x in pages[0].answers}["SPPO"]
+
+
+def test_shown_answers_are_weighed_against_the_references(compared_rows):
+    folder, cells, _ = compared_rows
+    pages = shown_prompts(cells, row_records(cells, folder), None, stage_store(folder))
+    task = LanguageTask(cells[0].config, None)
+    prompts, oracle = task.prompts("evaluation"), task.oracle()
+    assert [page.identifier for page in pages] == [prompt.identifier for prompt in prompts]
+    for prompt, page in zip(prompts, pages, strict=True):
+        reference, *answers = page.answers
+        assert reference.preferred is None
+        for answer in answers:
+            expected = oracle.preference([prompt], [answer.text], [reference.text])[0]
+            assert answer.preferred == pytest.approx(expected, abs=1e-12)
+    few = shown_prompts(cells, row_records(cells, folder), 2, stage_store(folder))
+    assert few == pages[:2]
 
 
 def test_no_complete_row_gives_no_record(tmp_path):
@@ -244,3 +263,19 @@ def test_a_comparison_that_breaks_is_named_and_stops_no_other(experiment, capsys
     assert "comparing rows failed at seed 7, world 0: " in said
     assert said.count("failed at") == 1
     assert is_compared(rows, POOL, stage_store(experiment.output_dir))
+
+
+def test_a_report_has_the_matrix_the_answers_and_what_training_logged(compared_rows):
+    folder, cells, _ = compared_rows
+    asked = replace(table_specification(cells[0].config["table"]), round_robin=BOTH)
+    own = [Cell(cell.row, cell.seed, cell.config, ()) for cell in cells]
+    material = material_of(Experiment("tiny", own, [], folder, asked, ()), (), "tiny")
+    found = report_document([material])["sections"][0]
+    expected = render_round_robin(record_of(folder, cells, BOTH), asked.title, asked.level)
+    assert found["meetings"]["table"]["csv"] == to_csv(expected)
+    assert found["meetings"]["matrix"]["names"] == [*ROWS, "the reference"]
+    assert not found["shortfalls"]
+    assert [len(each["prompts"]) for each in found["samples"]] == [10]
+    titles = [figure["title"] for figure in found["figures"]]
+    assert {"win rate", "entropy of training responses, nats"} <= set(titles)
+    assert {cell.status for cell in material.cells} == {"complete"}

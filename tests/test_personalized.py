@@ -237,7 +237,8 @@ def test_a_mean_over_all_updates_leaves_the_first_policy_out() -> None:
     )
     assert MEAN.cell(whole, 0.95).estimate == 3.0
     assert "over all updates from the first on" in MEAN.explanation(0.95)
-    assert texts(render_table([row], specification(MEAN)))["row"][0] == "not every update recorded"
+    said = texts(render_table([row], specification(MEAN)))["row"]
+    assert any(text.startswith("not every update recorded") for text in said)
 
 
 def test_exploitability_of_the_time_is_zero_for_its_best_response() -> None:

@@ -28,6 +28,7 @@ LAYERS = [
         "summaries",
         "uncertainty",
     },
+    {"preferences"},
     PLUGINS,
     {"pipeline", "reporting"},
     {"tracking", "templates"},
@@ -38,6 +39,7 @@ LAYERS = [
 HEAVY = {"torch", "transformers", "wandb", "matplotlib", "pandas", "pyarrow", "lm_eval"}
 HEAVY_ALLOWED = {
     "torch": {"models", "losses", "oracles", "judges", "weights", "pipeline", "conformance"}
+    | {"preferences"}
 }
 
 

@@ -98,7 +98,8 @@ class RowRecord:
     model answers all prompts of its world: prompts are items of one problem, crossed with seeds.
     Worlds share no weights: an item is then a world, its value the mean over the world's prompts,
     and `problems` is their number. Missing seeds are declared runs that have not finished;
-    `failed` maps a failed seed to its error.
+    `failed` maps a failed seed to its error. `ledger` holds every entry of `Ledger` at the end of
+    training, of several worlds the mean.
 
     A judged value is the mean over the judge's draws (re-runs, or members of a panel; the same for
     every seed and item), which `judge_draws` holds. `judges` names who decided them, one in every
@@ -131,3 +132,4 @@ class RowRecord:
     scored_updates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by benchmark
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, to print
     commits: tuple[str, ...] = ()  # of its runs, each once, with what was not committed
+    ledger: Mapping[str, Array] = field(default_factory=dict)  # by entry of Ledger, [seeds]

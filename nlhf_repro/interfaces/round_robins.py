@@ -88,11 +88,16 @@ class RoundRobinRecord:
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One answer as a person reads it; `text` is None where the row has none."""
+    """One answer as a person reads it; `text` is None where the row has none.
+
+    `preferred` is the probability, or the judges' share, in [0, 1], with which the answer is
+    preferred to the one that it is compared with; None where nobody said.
+    """
 
     label: str
     text: str | None
     features: Mapping[str, float]
+    preferred: float | None = None
 
 
 @dataclass(frozen=True)

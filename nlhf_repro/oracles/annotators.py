@@ -228,10 +228,10 @@ class AnnotatorOracle:
         # 1/2 + tanh/2 is odd around 1/2 to the last bit, which a sigmoid is not.
         answers = np.tanh(gaps / 2)
         if self.tilts is None:
-            return np.clip(0.5 + answers @ (self.shares / 2), 0.0, 1.0)
+            return np.asarray(np.clip(0.5 + answers @ (self.shares / 2), 0.0, 1.0))
         shares = self.shares * self.tilts(prompts)
         shares /= shares.sum(axis=-1, keepdims=True)
-        return np.clip(0.5 + np.einsum("i...g,ig->i...", answers, shares / 2), 0.0, 1.0)
+        return np.asarray(np.clip(0.5 + np.einsum("i...g,ig->i...", answers, shares / 2), 0, 1))
 
 
 @cache

@@ -95,7 +95,8 @@ class VotedPreference:
     def _share(self, prompt: Prompt, first: str, second: str) -> float:
         if first == second:
             return 0.5
-        found = self.votes.get((prompt.identifier, *sorted((first, second))))
+        one, another = sorted((first, second))
+        found = self.votes.get((prompt.identifier, one, another))
         self.counts["with votes" if found else "without votes"] += 1
         if found is None:
             if self.missing == "half":

@@ -127,16 +127,21 @@ def _comparison(
     if primary.is_baseline(row):
         return Cell("baseline")
     try:
-        baseline = _baseline(row, rows, column, primary)
+        baseline = baseline_of(row, rows, column, primary)
         check_pair(row, baseline, primary)
         return column.compare(row, baseline, primary.seeds == "matched", confidence)
     except RefusedCell as refusal:
         return Cell(str(refusal))
 
 
-def _baseline(
+def baseline_of(
     row: RowRecord, rows: Sequence[RowRecord], column: ComparableColumn, primary: Primary
 ) -> RowRecord:
+    """The row that a row is compared with.
+
+    Raises:
+        RefusedCell: none fits, or several do.
+    """
     baselines = [other for other in rows if primary.is_baseline(other)]
     candidates = [other for other in baselines if other.grid_point == row.grid_point]
     if len(candidates) > 1 or not column.across_regularization:
@@ -171,7 +176,7 @@ def budget_ratios(
     ratios: dict[float, list[str]] = {}
     for row in rows:
         try:
-            baseline = _baseline(row, rows, column, primary)
+            baseline = baseline_of(row, rows, column, primary)
             check_pair(row, baseline, primary)
         except RefusedCell:
             continue

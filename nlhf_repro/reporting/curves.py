@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import theorems
@@ -45,6 +46,8 @@ class Curve:
     upper: Array  # [points]
     quartiles: Array  # [2, points]
     runs: int
+    label: str = ""  # of the row whose learning curve it is
+    points: NDArray[np.int64] | None = None  # recorded points of the row that have a value
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,8 @@ def _curve(
         summaries = [
             arithmetic_summary(row, benchmark, iterate, each, confidence) for each in points
         ]
-        return _grid_curve(name, list(zip(counts, summaries, strict=True)))
+        curve = _grid_curve(name, list(zip(counts, summaries, strict=True)))
+        return replace(curve, label=row.label, points=np.flatnonzero(scored))
     values = values[..., scored]
     floor = row.floors.get(specification.benchmark, 0.0)
     clipped = np.maximum(values, floor) if floor > 0 else np.where(values > 0, values, nan)
@@ -264,6 +268,8 @@ def _curve(
         upper=np.array([high for _, high in bands]),
         quartiles=np.exp(np.quantile(logs, (0.25, 0.75), axis=(0, 1))),
         runs=values.shape[0] * values.shape[1],
+        label=row.label,
+        points=np.flatnonzero(scored),
     )
 
 

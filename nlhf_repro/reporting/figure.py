@@ -48,7 +48,7 @@ def draw_figures(
     paths = []
     for figure in specification.figures:
         panels = figure_panels(rows, figure, specification.level)
-        reading = _reading(panels, figure, specification.level, cluster_noun(rows))
+        reading = how_to_read(panels, figure, specification.level, cluster_noun(rows))
         paths += _draw(panels, figure, reading, folder)
     return paths
 
@@ -101,7 +101,7 @@ def _horizontal(specification: AnyFigure) -> str:
     return axis_label(specification.axis)
 
 
-def _reading(
+def how_to_read(
     panels: Sequence[Panel], specification: AnyFigure, confidence: float, clusters: str
 ) -> str:
     """What the lines and bands are."""

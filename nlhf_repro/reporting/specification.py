@@ -172,10 +172,13 @@ def _comparable_headers(columns: Sequence[Column]) -> list[str]:
     return [f"'{column.header}'" for column in columns if isinstance(column, ComparableColumn)]
 
 
-def _items(node: Mapping[str, Any], key: str) -> list[tuple[int, Any]]:
+def _items(node: Mapping[str, Any], key: str) -> list[tuple[int | str, Any]]:
+    """The items of a list, or of a mapping, whose names let an experiment change or add some."""
     value = node[key]
+    if isinstance(value, Mapping):
+        return list(value.items())
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list.")
+        raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list, or items by name.")
     return list(enumerate(value))
 
 

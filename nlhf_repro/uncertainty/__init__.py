@@ -44,6 +44,7 @@ from nlhf_repro.uncertainty.power import (
     Pilot,
     clusters_needed,
     components_from_pilot,
+    detectable_difference,
     minimum_detectable_effect,
     seeds_needed,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "contrast_correlation",
     "cross_fitted_maximum",
     "curl_test",
+    "detectable_difference",
     "difference",
     "equivalence",
     "estimate",

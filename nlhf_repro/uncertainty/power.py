@@ -22,6 +22,7 @@ from scipy import special
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty.engine import difference
+from nlhf_repro.uncertainty.records import Inference
 
 _MOST = 10**7
 
@@ -86,6 +87,23 @@ def minimum_detectable_effect(
         freedom = 1 / (inverse + (by_prompt / total) ** 2 / (clusters - 1))
     quantiles = special.stdtrit(freedom, [1 - significance / 2, power])
     return float(quantiles.sum() * np.sqrt(total))
+
+
+def detectable_difference(
+    found: Inference, power: float = 0.8, significance: float = 0.05
+) -> float:
+    """Smallest true difference that a comparison as precise as this one finds with that power.
+
+    The module's MDE with the comparison's own V and df in place of planned ones; of gaps, on the
+    log scale. NaN where the comparison has no standard error. It says what was within reach, not
+    how likely this result was.
+
+    Raises:
+        ValueError: a probability outside (0, 1).
+    """
+    _check(power, significance)
+    quantiles = special.stdtrit(found.degrees_of_freedom, [1 - significance / 2, power])
+    return float(quantiles.sum() * found.standard_error)
 
 
 def seeds_needed(
@@ -215,7 +233,7 @@ def _check(power: float, significance: float, *counts: int) -> None:
         raise ValueError(
             f"power is {power} and significance {significance}: give probabilities between 0 and 1."
         )
-    if min(counts) < 1:
+    if min(counts, default=1) < 1:
         raise ValueError(f"seeds, clusters and repeats are {counts}: count each from 1.")
 
 

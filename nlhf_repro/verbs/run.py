@@ -42,6 +42,7 @@ from nlhf_repro.pipeline.scored import (
 from nlhf_repro.pipeline.settings import check_settings
 from nlhf_repro.pipeline.stages import game_of
 from nlhf_repro.validation import check_constructor, load_target
+from nlhf_repro.verbs.fit_oracle import check_fit, fit_oracle
 from nlhf_repro.verbs.result import full_report, short_report, show_warning
 from nlhf_repro.verbs.sweep import named_cells, quote_row, sweep_of_cells
 
@@ -111,6 +112,9 @@ def job(config: DictConfig) -> None:
     add_user_modules(overrides)
     cell = single_cell(overrides)
     check_parts(cell.config)
+    if cell.config["fit"] is not None:
+        sys.stdout.write("".join(f"{line}\n" for line in fit_oracle(cell.config)))
+        return
     result = run_cell(cell.config, overrides)
     build(cell.config["tracker"]).mirror_cell(result.directory)
     report = full_report if node.mode == RunMode.RUN else short_report
@@ -126,6 +130,9 @@ def check_parts(config: Config) -> None:
     nodes = _part_nodes(config)
     for name, node in nodes.items():
         check_constructor(name, node)
+    if config["fit"] is not None:
+        check_fit(config)
+        return
     kinds = {name: load_target(name, node["_target_"]) for name, node in nodes.items()}
     (check_language_parts if is_language(config) else check_game_parts)(config, kinds)
     built = {name: build(node) for name, node in nodes.items() if name != "model"}

@@ -12,13 +12,13 @@ from nlhf_repro.interfaces import (
     Array,
     FeatureOracle,
     ImpossibleSettingError,
-    PolicySamples,
     Prompt,
     RoundRobinRecord,
     RoundRobinSettings,
     RowRecord,
     ShownAnswer,
     ShownPrompt,
+    TextOracle,
 )
 from nlhf_repro.pipeline.keys import is_language, reference_sample_key, sample_key
 from nlhf_repro.pipeline.language.comparison import Rows, SeedComparison, read_comparison
@@ -112,6 +112,16 @@ def round_robin_record(
     found = {
         at: read_comparison(rows, settings, store) for at, rows in units(cells, labels).items()
     }
+    return record_of_units(labels, lacking, found, settings)
+
+
+def record_of_units(
+    labels: Sequence[str],
+    lacking: Mapping[str, str],
+    found: Mapping[tuple[int, int], SeedComparison],
+    settings: RoundRobinSettings,
+) -> RoundRobinRecord:
+    """What rows of these labels did, from what they did at every (seed, world)."""
     seeds = tuple(dict.fromkeys(seed for seed, _ in found))
     worlds = tuple(dict.fromkeys(world for _, world in found))
     grid = [[found[seed, world] for world in worlds] for seed in seeds]
@@ -150,11 +160,15 @@ def _counted(grid: Sequence[Sequence[SeedComparison]], label: str) -> Counter[st
 
 
 def shown_prompts(
-    cells: Sequence[DeclaredCell], records: Sequence[RowRecord], count: int, store: StageStore
+    cells: Sequence[DeclaredCell],
+    records: Sequence[RowRecord],
+    count: int | None,
+    store: StageStore,
 ) -> list[ShownPrompt]:
     """The first evaluation prompts of the first world, and one answer of the reference and a row.
 
-    It is the first that the last policy of the first seed gave.
+    It is the first that the last policy of the first seed gave; `preferred` compares it with the
+    reference's. A count of None shows all prompts.
     """
     first = cells[0]
     labels, _ = complete_rows(records)
@@ -163,32 +177,53 @@ def shown_prompts(
     rows = {x.row: x.config for x in cells if (x.seed, x.world) == (first.seed, first.world)}
     keys: dict[str, str | None] = {REFERENCE: reference_sample_key(first.config)}
     keys |= {row: sample_key(x) if row in labels else None for row, x in rows.items()}
-    samples = {label: _stored(store, key, prompts) for label, key in keys.items()}
+    texts = {label: _stored(store, key, prompts, count) for label, key in keys.items()}
+    oracle = task.oracle()
+    answers = {
+        label: _answers(label, oracle, prompts[:count], found, texts[REFERENCE])
+        for label, found in texts.items()
+    }
     return [
         ShownPrompt(
             identifier=prompt.identifier,
             text="\n".join(message.content for message in prompt.messages),
-            answers=tuple(
-                _answer(label, task, prompt, None if found is None else found.responses[index][0])
-                for label, found in samples.items()
-            ),
+            answers=tuple(found[index] for found in answers.values()),
         )
         for index, prompt in enumerate(prompts[:count])
     ]
 
 
-def _stored(store: StageStore, key: str | None, prompts: Sequence[Prompt]) -> PolicySamples | None:
+def _stored(
+    store: StageStore, key: str | None, prompts: Sequence[Prompt], count: int | None
+) -> list[str] | None:
+    """The first answer to each of the first prompts; None where the samples lack or are broken."""
     if key is None or store.fault("sample", key) is not None:
         return None
-    return last_answers(store.folder("sample", key), prompts)
+    return [
+        each[0] for each in last_answers(store.folder("sample", key), prompts).responses[:count]
+    ]
 
 
-def _answer(label: str, task: LanguageTask, prompt: Prompt, text: str | None) -> ShownAnswer:
-    """The answer with what the oracle reads of it, where it tells."""
-    oracle = task.oracle()
-    if text is None or not isinstance(oracle, FeatureOracle):
-        return ShownAnswer(label, text, {})
-    values = oracle.features([prompt], [text])[0]
-    return ShownAnswer(
-        label, text, dict(zip(oracle.feature_names, map(float, values), strict=True))
-    )
+def _answers(
+    label: str,
+    oracle: TextOracle,
+    prompts: Sequence[Prompt],
+    texts: Sequence[str] | None,
+    reference: Sequence[str] | None,
+) -> list[ShownAnswer]:
+    """A row's answers with what the oracle reads of them and how it prefers them, where it tells.
+
+    Only an oracle that reads features is asked: others may be models that are slow to load.
+    """
+    if texts is None:
+        return [ShownAnswer(label, None, {})] * len(prompts)
+    if not isinstance(oracle, FeatureOracle):
+        return [ShownAnswer(label, text, {}) for text in texts]
+    values = oracle.features(prompts, texts)
+    preferred: list[float | None] = [None] * len(texts)
+    if reference is not None and label != REFERENCE:
+        preferred = [float(x) for x in oracle.preference(prompts, texts, reference)]
+    return [
+        ShownAnswer(label, text, dict(zip(oracle.feature_names, map(float, row), strict=True)), won)
+        for text, row, won in zip(texts, values, preferred, strict=True)
+    ]

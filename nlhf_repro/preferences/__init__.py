@@ -1,0 +1,1 @@
+"""Learning what is preferred from answered comparisons: records, fitting, models, reports."""

@@ -1,0 +1,99 @@
+"""What a reader has to know before any number: how far it reaches, what lacks, what was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.reporting.columns.levels import games_share_nothing
+from nlhf_repro.reporting.comparison import is_complete
+from nlhf_repro.reporting.report.material import CellFacts, Material
+from nlhf_repro.reporting.series import cluster_noun, singular
+
+
+def cautions(material: Material, rows: Sequence[RowRecord]) -> list[str]:
+    """How far the numbers reach; `rows` are the records, exact ones collapsed."""
+    return [
+        *_worlds(rows),
+        *_seeds(rows),
+        *_changes(material.changes),
+        *_commits(material.cells),
+        *_benchmarks(rows),
+    ]
+
+
+def shortfalls(material: Material) -> list[str]:
+    """Rows and cells that lack or failed, each by its name."""
+    found = []
+    for row in material.records:
+        if is_complete(row):
+            continue
+        for seed, error in sorted(row.failed.items()):
+            found.append(f"{row.label}, seed {seed}, failed: {error}")
+        if row.missing:
+            seeds = ", ".join(map(str, row.missing))
+            found.append(f"{row.label}: not finished: seeds {seeds}")
+    return [*found, *material.lacking]
+
+
+def _worlds(rows: Sequence[RowRecord]) -> Iterator[str]:
+    recorded = [row for row in rows if row.values]
+    if any(row.clusters == "prompts" for row in recorded):
+        yield (
+            "One world: one oracle, one starting policy, one set of prompts. Nothing here is "
+            "known to hold in another world."
+        )
+    items = {values.shape[1] for row in recorded for values in row.values.values()}
+    if 1 in items:
+        one = singular(cluster_noun(rows))
+        yield f"One {one}: nothing here generalizes over {cluster_noun(rows)}."
+
+
+def _seeds(rows: Sequence[RowRecord]) -> Iterator[str]:
+    varying = [
+        row for row in rows if row.seeds and not row.deterministic and not games_share_nothing(row)
+    ]
+    for count, said in (
+        (
+            1,
+            "One training seed: intervals leave out how much another run of the same algorithm "
+            "would differ, so they support no claim about algorithms",
+        ),
+        (2, "Two training seeds: a nominal 95 % interval may cover as little as 87 %"),
+    ):
+        labels = [row.label for row in varying if len(row.seeds) == count]
+        if labels:
+            which = "all rows" if len(labels) == len(rows) else "; ".join(labels)
+            yield f"{said} ({which})."
+
+
+def _changes(changes: Sequence[str]) -> Iterator[str]:
+    if changes:
+        yield (
+            f"Changed by the command line: {', '.join(changes)}. This is not the experiment as it "
+            "was declared."
+        )
+
+
+def _commits(cells: Sequence[CellFacts]) -> Iterator[str]:
+    commits = [cell.run.get("commit") or {} for cell in cells if cell.complete]
+    hashes = {commit.get("hash", "unknown") for commit in commits}
+    if len(hashes) > 1:
+        yield (
+            f"The cells were computed by {len(hashes)} commits. A stage is shared only where its "
+            "source is the same."
+        )
+    if any(commit.get("dirty") for commit in commits):
+        yield "Some cells were computed from a checkout with changes that no commit holds."
+
+
+def _benchmarks(rows: Sequence[RowRecord]) -> Iterator[str]:
+    """What benchmarks have to say of their values, once each."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for benchmark, notes in row.notes.items():
+            for note in notes:
+                said.setdefault(f"{benchmark}: {note}", []).append(row.label)
+    for note, labels in said.items():
+        which = "" if len(labels) == len(rows) else f" ({'; '.join(labels)})"
+        yield f"{note}{which}."
