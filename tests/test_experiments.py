@@ -15,7 +15,7 @@ from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import draw_figures, render_table, table_specification, to_markdown
 from nlhf_repro.verbs.run import check_parts
 
-SCALES = ("tabular", "mini")
+SCALES = ("tabular", "mini", "questions")
 EXPERIMENTS = sorted(
     f"{scale}/{path.stem}"
     for scale in SCALES
@@ -29,6 +29,9 @@ def tiny(config, folder: Path):
     if config["language"] is not None:
         language = mini_world.tiny(config)
         language["language"]["evaluation_samples"] = 3  # as many as cycle_share needs
+        for wrapper in language["oracle_wrapper"].values():
+            if "steps" in wrapper:  # of a learned oracle
+                wrapper["steps"] = 20
         return {**language, "output_dir": str(folder)}
     small = copy.deepcopy(config)
     small["training"]["iterations"] = min(4, small["training"]["iterations"])
@@ -42,26 +45,34 @@ def tiny(config, folder: Path):
     return small
 
 
+@pytest.fixture(scope="module")
+def questions_folder(tmp_path_factory):
+    """One folder for all experiments on questions, which have cells and stages in common."""
+    return tmp_path_factory.mktemp("questions")
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_cell_of_an_experiment_is_sound_and_distinct(name):
     cells = experiment_cells([f"experiment={name}"])
-    for cell in cells:
+    rows = {cell.row: cell for cell in reversed(cells)}  # of the first seed and world
+    for cell in rows.values():
         check_parts(cell.config)
     assert len({cell.key for cell in cells}) == len(cells), "two rows are the same computation"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_runs_to_its_table_and_figures(name, tmp_path):
+def test_every_experiment_runs_to_its_table_and_figures(name, tmp_path, questions_folder):
+    folder = questions_folder if name.startswith("questions/") else tmp_path
     cells = experiment_cells([f"experiment={name}"])
     kept = list(dict.fromkeys(cell.world for cell in cells))[:2]  # of many worlds two are several
     cells = [cell for cell in cells if cell.world in kept]
     declared = []
     for cell in cells:
-        config = tiny(cell.config, tmp_path)
+        config = tiny(cell.config, folder)
         key = run_cell(config, []).key
         declared.append(DeclaredCell(cell.row, cell.seed, cell.world, key, config))
-    rows = row_records(declared, tmp_path)
+    rows = row_records(declared, folder)
     specification = table_specification(cells[0].config["table"])
     table = render_table(rows, specification)
     text = to_markdown(table)
