@@ -69,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
         if name == "reproduce":
             verb.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
+        else:
+            verb.add_argument(
+                "--mixed-code", action="store_true", help="merge bundles all the same"
+            )
+            verb.epilog = "Bundles of nlhf export (*.zip) may stand for NAME, or beside it."
+    export = verbs.add_parser("export", help="an experiment's records and scores as one file")
+    export.add_argument("name", help="conf/experiment/SCALE/NAME.yaml; scale= picks the folder")
+    export.add_argument("--out", metavar="FILE.zip", help="default: outputs/bundles/NAME.zip")
+    export.add_argument("--texts", action="store_true", help="answers and judgments too")
     check = verbs.add_parser("check", help="test a part, and compare it where it is an algorithm")
     check.add_argument("target", help="GROUP=NAME, NAME, or module.Class")
     check.add_argument("--no-comparison", action="store_true", help="only the checks")
@@ -112,7 +121,7 @@ def _file_verbs(
 
     score = verbs.add_parser("score", help="annotation files, with intervals that cover")
     compare = verbs.add_parser("compare", help="two annotation files, or rows of an experiment")
-    plan = verbs.add_parser("plan", help="what a comparison can detect, before it is run")
+    plan = verbs.add_parser("plan", help="what an experiment costs, or a comparison can detect")
     add_score(score)
     add_compare(compare)
     add_plan(plan)
@@ -142,6 +151,10 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
         from nlhf_repro.verbs.score import score
 
         return score(known, rest)
+    if known.verb == "plan" and known.experiment:
+        from nlhf_repro.verbs.plan_experiment import plan_experiment
+
+        return plan_experiment(known, [*known.experiment, *rest])
     if known.verb in ("compare", "plan"):
         if rest:
             raise ImpossibleSettingError(
@@ -178,11 +191,15 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.verb == "table":
         from nlhf_repro.verbs.table import table
 
-        return table(known.name, overrides, known.config_dir)
+        return table(known.name, overrides, known.config_dir, known.mixed_code)
     if known.verb == "report":
         from nlhf_repro.verbs.report import report
 
         return report(overrides, known.config_dir, known.out)
+    if known.verb == "export":
+        from nlhf_repro.verbs.export import export
+
+        return export(known.name, overrides, known.config_dir, known.out, known.texts)
     if known.verb == "tune":
         from nlhf_repro.verbs.tune import tune
 

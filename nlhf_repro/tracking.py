@@ -6,6 +6,7 @@ import contextlib
 import json
 import netrc
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
@@ -39,10 +41,15 @@ class Tracker(Protocol):
         """Mirror one complete run directory, once."""
         ...
 
-    def mirror_table(
-        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    def mirror_tables(
+        self,
+        output_dir: Path,
+        name: str,
+        tables: Mapping[str, Table],
+        figures: Sequence[Path],
+        report: Path | None,
     ) -> None:
-        """Mirror the table and figures of an experiment."""
+        """Mirror the tables of an experiment, its own named `table`, its figures and its report."""
         ...
 
 
@@ -54,8 +61,13 @@ class NoTracker:
     def mirror_cell(self, directory: Path) -> None:
         """Nothing."""
 
-    def mirror_table(
-        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    def mirror_tables(
+        self,
+        output_dir: Path,
+        name: str,
+        tables: Mapping[str, Table],
+        figures: Sequence[Path],
+        report: Path | None,
     ) -> None:
         """Nothing."""
 
@@ -100,24 +112,26 @@ class WandbTracker:
                 _log_samples(run, directory, record["stages"].get("sample"))
                 run.summary.update({"measured": record["measured"], "ledger": record["ledger"]})
 
-    def mirror_table(
-        self, output_dir: Path, name: str, table: Table, figures: Sequence[Path]
+    def mirror_tables(
+        self,
+        output_dir: Path,
+        name: str,
+        tables: Mapping[str, Table],
+        figures: Sequence[Path],
+        report: Path | None,
     ) -> None:
-        """The table's texts and the figures, as a run of the job type `summary`."""
-        key = digest([name, asdict(table)])[:16]
+        """Tables as texts, their numbers in the summary, figures as images, the report as a file.
+
+        It is a run of the job type `summary`, another one whenever the tables change.
+        """
+        key = digest([name, {each: asdict(table) for each, table in tables.items()}])[:16]
         settings = {"id": key, "name": f"{name}, table", "group": name, "job_type": "summary"}
         with self._once(output_dir / "wandb" / f"{key}.json", output_dir, settings) as run:
             if run is not None:
-                import wandb
-
-                rows: list[Iterable[Any]] = [
-                    [row.label, *(cell.text for cell in row.cells)] for row in table.rows
-                ]
-                pictures = {
-                    path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"
-                }
-                columns: list[str | int] = list(table.header)
-                run.log({"table": wandb.Table(columns=columns, data=rows), **pictures})
+                _log_tables(run, tables)
+                _log_figures(run, figures)
+                if report is not None and report.exists():
+                    _log_report(run, report, name)
 
     @contextlib.contextmanager
     def _once(self, mark: Path, output_dir: Path, settings: Mapping[str, Any]) -> Iterator[Any]:
@@ -168,6 +182,44 @@ class WandbTracker:
             yield run
         finally:
             run.finish()
+
+
+def _log_tables(run: Any, tables: Mapping[str, Table]) -> None:
+    """Every table as it is printed, its notes, and the estimates behind its cells by row."""
+    import wandb
+
+    for name, table in tables.items():
+        rows: list[Iterable[Any]] = [
+            [row.label, *(cell.text for cell in row.cells)] for row in table.rows
+        ]
+        columns: list[str | int] = list(table.header)
+        run.log({name: wandb.Table(columns=columns, data=rows)})
+        run.summary.update(
+            {
+                f"{name}/{row.label}/{header}/{part}": value
+                for row in table.rows
+                for header, cell in zip(table.header[1:], row.cells, strict=True)
+                for part in ("estimate", "lower", "upper", "p_value")
+                if isfinite(value := getattr(cell, part))
+            }
+        )
+        run.summary.update({f"{name}/caption": table.caption, f"{name}/notes": list(table.notes)})
+
+
+def _log_figures(run: Any, figures: Sequence[Path]) -> None:
+    import wandb
+
+    pictures = {path.stem: wandb.Image(str(path)) for path in figures if path.suffix == ".png"}
+    if pictures:
+        run.log(pictures)
+
+
+def _log_report(run: Any, report: Path, name: str) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(f"{re.sub(r'[^0-9A-Za-z_.-]', '-', name)}-report", type="report")
+    artifact.add_file(str(report))
+    run.log_artifact(artifact)
 
 
 def _log_metrics(run: Any, directory: Path) -> None:

@@ -23,6 +23,13 @@ def meetings(rng, rows=3, seeds=3, items=60, strength=0.0, seed_sd=0.02):
     return np.clip(wins, 0.001, 0.999)
 
 
+def cyclic(items=200, seed=0, edge=0.15):
+    """Rock, paper, scissors and a reference that all beat, around which prompts vary."""
+    cycle = np.array([[0, 1, -1, 2], [-1, 0, 1, 2], [1, -1, 0, 2], [-2, -2, -2, 0]])
+    noise = 0.1 * np.random.default_rng(seed).standard_normal((3, 4, 4, items))
+    return 0.5 + edge * cycle[..., None] + (noise - np.swapaxes(noise, 1, 2)) / 2
+
+
 def record(wins, **fields):
     rows = wins.shape[1] - 1
     base = RoundRobinRecord(

@@ -59,6 +59,11 @@ def tiny(config: Mapping[str, Any]) -> dict[str, Any]:
     for wrapper in small["oracle_wrapper"].values():
         if "comparisons" in wrapper:
             wrapper["comparisons"] = LEARNED_FROM
+    for benchmark in small["benchmark"].values():
+        if "repeats" in benchmark:
+            benchmark["repeats"] = 2
+        if "decoding" in benchmark:
+            benchmark["decoding"]["max_new_tokens"] = 4
     if small["budget"]["comparisons"]:
         small["budget"]["comparisons"] = 400
     return small

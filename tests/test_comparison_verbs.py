@@ -46,6 +46,7 @@ from nlhf_repro.reporting import (
     to_latex,
     to_markdown,
 )
+from nlhf_repro.reporting.report import report_document
 from nlhf_repro.verbs.comparison import (
     check_comparison,
     compare_rows,
@@ -53,6 +54,7 @@ from nlhf_repro.verbs.comparison import (
     write_comparison,
 )
 from nlhf_repro.verbs.experiment import Experiment
+from nlhf_repro.verbs.report import material_of
 
 
 @pytest.fixture
@@ -261,3 +263,19 @@ def test_a_comparison_that_breaks_is_named_and_stops_no_other(experiment, capsys
     assert "comparing rows failed at seed 7, world 0: " in said
     assert said.count("failed at") == 1
     assert is_compared(rows, POOL, stage_store(experiment.output_dir))
+
+
+def test_a_report_has_the_matrix_the_answers_and_what_training_logged(compared_rows):
+    folder, cells, _ = compared_rows
+    asked = replace(table_specification(cells[0].config["table"]), round_robin=BOTH)
+    own = [Cell(cell.row, cell.seed, cell.config, ()) for cell in cells]
+    material = material_of(Experiment("tiny", own, [], folder, asked, ()), (), "tiny")
+    found = report_document([material])["sections"][0]
+    expected = render_round_robin(record_of(folder, cells, BOTH), asked.title, asked.level)
+    assert found["meetings"]["table"]["csv"] == to_csv(expected)
+    assert found["meetings"]["matrix"]["names"] == [*ROWS, "the reference"]
+    assert not found["shortfalls"]
+    assert [len(each["prompts"]) for each in found["samples"]] == [10]
+    titles = [figure["title"] for figure in found["figures"]]
+    assert {"win rate", "entropy of training responses, nats"} <= set(titles)
+    assert {cell.status for cell in material.cells} == {"complete"}

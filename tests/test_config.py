@@ -27,9 +27,11 @@ PARTS = GROUPS[:7]
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 MINI = ["experiment=mini/default"]
 SHARED = ("algorithm", "tracker")
+ELSEWHERE = ("mini", "paper", "tabular")  # rows: test_experiments, test_paper_settings
 EXPERIMENTS = sorted(
     path.relative_to(CONF / "experiment").with_suffix("").as_posix()
     for path in (CONF / "experiment").rglob("*.yaml")
+    if path.parent.name not in ELSEWHERE or path == CONF / "experiment" / "mini" / "default.yaml"
 )
 
 

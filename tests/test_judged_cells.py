@@ -13,16 +13,23 @@ import scripted_judges
 from mini_world import run_record, run_tiny, stages, tiny_overrides
 
 from nlhf_repro.cells import single_cell
-from nlhf_repro.interfaces import Decoding, ImpossibleSettingError, Question
+from nlhf_repro.interfaces import (
+    Answers,
+    Decoding,
+    ImpossibleSettingError,
+    Judgment,
+    Question,
+)
 from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.evaluation_keys import answers_key, evaluation_key, judgments_key
 from nlhf_repro.pipeline.keys import train_key
 from nlhf_repro.pipeline.language.answering import answer_questions, prompt_of
-from nlhf_repro.pipeline.language.judged import collapsed
+from nlhf_repro.pipeline.language.judged import agreement_notes, lost_note, of_every_draw
 from nlhf_repro.pipeline.language.shown_judgments import judged_names, shown_questions
 from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.metrics import read_scores
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
+from nlhf_repro.pipeline.scored import judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import generators
 from nlhf_repro.verbs.run import check_parts
 
@@ -175,9 +182,27 @@ def test_games_have_no_judged_benchmarks() -> None:
         check_parts(config)
 
 
-def test_notes_of_every_draw_are_said_once() -> None:
-    notes = ["a (draw 0)", "a (draw 1)", "b (draw 1)"]
-    assert collapsed(notes, 2) == ["a", "b (draw 1)"]
+def test_notes_of_every_draw_are_said_and_lost_questions_counted() -> None:
+    assert of_every_draw([("a", "b", "a"), ("c", "a")]) == ["a"]
+    assert lost_note(0, 10) == []
+    assert lost_note(3, 500) == ["3 of 500 questions a draw without a usable verdict"]
+
+
+def test_a_local_judge_is_set_beside_the_oracle_of_training() -> None:
+    config = single_cell([*tiny_overrides(benchmark=f"[{ALPACA}]")]).config
+    benchmark, judge = judged_benchmark(config, ALPACA), judge_of(config, ALPACA)
+    oracle = LanguageTask(config, None).oracle()
+    questions = benchmark.questions()
+    good = Answers("a", {x.identifier: (oracle_writes(oracle, x),) for x in questions}, {})
+    bad = Answers("b", {x.identifier: ("so so so so",) for x in questions}, {})
+    asked = [Judgment(request, ()) for request in benchmark.requests(good, bad)]
+    (note,) = agreement_notes(judge, oracle, asked)
+    assert note.startswith("the judge prefers what the oracle of training prefers in 100%")
+    assert agreement_notes(scripted_judges.RuleJudge("longer"), oracle, asked) == []
+
+
+def oracle_writes(oracle, question: Question) -> str:
+    return oracle.responder_response(prompt_of(question, 0, ()), 0)
 
 
 def two_turns(count: int) -> list[Question]:

@@ -136,8 +136,8 @@ def test_at_another_scale_only_the_order_is_compared() -> None:
     notes = "\n".join(table.notes)
     assert "§ published at another scale: not comparable (a mini world)." in notes
     assert "inside" not in notes and "prediction" not in notes
-    assert "Published orderings of two rows, 3 in Table 6 of arXiv:2509.23102: 2 agrees, " in notes
-    assert "1 reversed, 0 undecided" in notes
+    assert "Published orderings of two rows, 3 in Table 6 of arXiv:2509.23102: agrees 2, " in notes
+    assert "reversed 1, undecided 0" in notes
     assert "rate, agrees: inpo over start (printed 41.48 and 24.80; ours +" in notes
     assert "rate, reversed: mnpo over inpo (printed 42.94 and 41.48; ours -1" in notes
 
@@ -166,13 +166,15 @@ def test_orderings_are_one_family_of_holm() -> None:
 def test_what_cannot_be_compared_is_undecided_and_stays_in_the_family() -> None:
     rows = [row("start", spread(20, 0)), row("inpo", spread(50, 1, 1)), row("mnpo", spread(50, 2))]
     notes = "\n".join(rendered(rows, **MINI).notes)
-    assert "1 agrees, 0 reversed, 2 undecided" in notes
+    assert "agrees 1, reversed 0, undecided 2" in notes
     assert (
         "rate, undecided: inpo over start (printed 41.48 and 24.80; one seed); mnpo over" in notes
     )
     missing = [*rows[:2], replace(rows[2], missing=(7,))]
     notes = "\n".join(rendered(missing, **MINI).notes)
-    assert "no comparison: row incomplete†" in notes and "0 agrees, 0 reversed, 3 und" in notes
+    assert (
+        "no comparison: row incomplete†" in notes and "agrees 0, reversed 0, undecided 3" in notes
+    )
 
 
 def test_other_regularization_is_not_ordered_where_the_column_forbids_it() -> None:
@@ -181,7 +183,7 @@ def test_other_regularization_is_not_ordered_where_the_column_forbids_it() -> No
     table = render_table(rows, table_specification({**node(**MINI), "columns": [inner]}))
     assert "one" not in str(texts(table))
     notes = "\n".join(table.notes)
-    assert "0 agrees, 1 reversed, 2 undecided" in notes and "refused: other regularization" in notes
+    assert "agrees 0, reversed 1, undecided 2" in notes and "refused: other regularization" in notes
 
 
 def test_equal_prints_are_no_ordering() -> None:
@@ -203,8 +205,8 @@ def test_equal_prints_are_no_ordering() -> None:
 def test_rows_of_the_paper_that_are_not_run_say_why() -> None:
     rows = {"start": "Llama-3-8B-it", "inpo": "INPO"}
     table = rendered(three(20, 50, 35)[:2], rows=rows, not_run={"TD-MNPO": "needs players"}, **MINI)
-    assert texts(table)["TD-MNPO"] == ["-", "not run: needs players", "42.94§", "-"]
-    assert "| TD-MNPO | -" in to_markdown(table)
+    assert texts(table)["TD-MNPO (paper)"] == ["-", "not run: needs players", "42.94§", "-"]
+    assert "| TD-MNPO (paper) | -" in to_markdown(table)
 
 
 def test_the_published_column_stands_before_the_comparison() -> None:

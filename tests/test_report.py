@@ -18,8 +18,10 @@ from nlhf_repro.pipeline.cell import run_directory
 from nlhf_repro.pipeline.records import DeclaredCell
 from nlhf_repro.pipeline.training_logs import logged_records
 from nlhf_repro.reporting import render_round_robin, render_table, to_csv
+from nlhf_repro.reporting.cells import Cell, TableRow
 from nlhf_repro.reporting.curves import figure_panels
 from nlhf_repro.reporting.report import report_document, report_page
+from nlhf_repro.reporting.report.answers import comparison_answers
 from nlhf_repro.uncertainty import (
     Components,
     detectable_difference,
@@ -110,13 +112,36 @@ def test_long_runs_are_thinned_and_the_same_at_the_points_that_stay():
     np.testing.assert_allclose(curve["middle"], expected, rtol=1e-5)
 
 
+def test_points_that_alone_were_scored_stay():
+    points = 500
+    values = np.full((2, 6, points), np.nan)
+    values[..., [3, 499]] = 0.25
+    axes = {name: np.arange(points) * 1.0 for name in ("updates", "comparisons")}
+    axes["preference_evaluations"] = np.zeros(points)
+    scored = {"scored_updates": {"duality_gap": (3.0, 499.0)}}
+    row = record("A", np.ones((2, 6)), values={"duality_gap/last": values}, **axes, **scored)
+    asked = made.specification(made.COMPARISONS, against=None, figures=())
+    figure = section(made.material([row], asked))["figures"][0]
+    curve = figure["panels"][0]["curves"][0]
+    assert curve["counts"]["updates"] == [3, 499] and curve["middle"] == [0.25, 0.25]
+    assert curve["counts"]["tokens"] == pytest.approx([4000.5 * 3 / 499, 4000.5], rel=1e-5)
+
+
+def test_rows_of_a_paper_that_were_not_run_are_not_compared():
+    rows, asked = made.rows(), made.specification()
+    lines = render_table(rows, asked)
+    further = replace(lines, rows=(*lines.rows, TableRow("RLHF", (Cell("not run"),) * 5)))
+    answers = comparison_answers(rows, further, asked)
+    assert [answer.text.split(" ")[0] for answer in answers] == ["Iterative", "SPPO", "Nash-MD"]
+
+
 def test_variance_components_are_the_engines():
     material = made.material()
     first = section(material)["variance"][0]
     assert first["title"] == "Variance components of exploitability"
     values = material.records[0].values["oracle_exploitability/last"][..., -1]
     found = estimate(values)
-    seed, item, noise, share = first["rows"][0]["cells"]
+    seed, item, noise, judged, share = first["rows"][0]["cells"]
     assert seed["estimate"] == found.seed_standard_deviation
     assert (seed["lower"], seed["upper"]) == (
         found.seed_standard_deviation_lower,
@@ -124,6 +149,7 @@ def test_variance_components_are_the_engines():
     )
     assert item["estimate"] == math.sqrt(found.cluster_variance)
     assert noise["estimate"] == math.sqrt(found.noise_variance)
+    assert judged["text"] == "not drawn"
     assert share["estimate"] == found.seed_variance / 3 / found.standard_error**2
     assert {cell["text"] for cell in first["rows"][3]["cells"]} == {"failed"}
 

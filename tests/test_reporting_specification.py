@@ -40,6 +40,14 @@ def exact_row(values, updates, tau=0.5):
     )
 
 
+def test_columns_by_name_keep_their_order_and_are_named_when_wrong():
+    first, second = node()["columns"][0], {**node()["columns"][0], "header": "gap again"}
+    named = table_specification(node(columns={"b": first, "a": second}))
+    assert named == table_specification(node(columns=[first, second]))
+    with pytest.raises(ImpossibleSettingError, match=r"table\.columns\[a\] .*no key 'headr'"):
+        table_specification(node(columns={"b": first, "a": {**second, "headr": "x"}}))
+
+
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_tables_that_ship_are_valid(path):
     loaded = yaml.safe_load(path.read_text())

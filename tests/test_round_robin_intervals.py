@@ -10,10 +10,8 @@ from meetings import LEVEL, cells, full, meetings, record
 
 from nlhf_repro.reporting import render_round_robin
 from nlhf_repro.reporting.cells import CHECKPOINT
-from nlhf_repro.reporting.round_robin import (
-    BOUND,
-    family_of,
-)
+from nlhf_repro.reporting.round_robin import BOUND
+from nlhf_repro.reporting.round_robin_family import family_of
 from nlhf_repro.uncertainty import estimate
 
 # --- intervals

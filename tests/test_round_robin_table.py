@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from meetings import LEVEL, SETTINGS, cells, full, meetings, record
+from meetings import LEVEL, SETTINGS, cells, cyclic, full, record
 
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.reporting import render_round_robin, to_csv, to_latex, to_markdown
@@ -18,7 +18,6 @@ from nlhf_repro.reporting.round_robin import (
     TIGHTNESS,
     TRAINED,
     TRUTH,
-    nash_shares,
 )
 from nlhf_repro.reporting.specification import table_specification
 from nlhf_repro.uncertainty import curl_test, estimate, halved_estimate
@@ -84,26 +83,7 @@ def test_tightness_is_the_bound_over_the_truth_and_nothing_where_there_is_none()
     assert not any("pool" in note for note in bare.notes)
 
 
-# --- the mixture and the cycle
-
-
-def cyclic(items=200, seed=0, edge=0.15):
-    """Rock, paper, scissors and a reference that all beat, around which prompts vary."""
-    cycle = np.array([[0, 1, -1, 2], [-1, 0, 1, 2], [1, -1, 0, 2], [-2, -2, -2, 0]])
-    noise = 0.1 * np.random.default_rng(seed).standard_normal((3, 4, 4, items))
-    return 0.5 + edge * cycle[..., None] + (noise - np.swapaxes(noise, 1, 2)) / 2
-
-
-def test_the_mixture_is_the_equilibrium_of_the_rows():
-    shares = nash_shares(record(cyclic()))
-    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
-    mean = record(cyclic()).wins[:, :3, :3].mean(axis=(0, -1))
-    assert (mean @ shares).max() <= 0.5 + 1e-9
-    strong = record(meetings(np.random.default_rng(0), strength=np.array([0.3, 0, 0, 0.4])))
-    np.testing.assert_allclose(nash_shares(strong), [1, 0, 0], atol=1e-9)
-    np.testing.assert_array_equal(nash_shares(record(cyclic()[:, [0, 3]][:, :, [0, 3]])), [1])
-    table = render_round_robin(strong, "T", LEVEL)
-    assert [row.cells[-1].text for row in table.rows] == ["100%", "0%", "0%", "-"]
+# --- the cycle
 
 
 def test_transitivity_is_tested_on_the_mean_over_seeds():

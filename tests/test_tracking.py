@@ -77,12 +77,35 @@ def test_a_tracking_failure_is_a_warning(directory: Path) -> None:
     assert not (directory / "tracked.json").exists()
 
 
-def test_a_table_is_mirrored_as_a_summary(tmp_path: Path) -> None:
-    table = Table("t", "c", ("row", "gap"), (TableRow("A", (Cell("0.1"),)),), ())
+def test_tables_figures_and_the_report_are_mirrored_once(tmp_path: Path) -> None:
+    import matplotlib.image
+
+    table = Table("t", "c", ("row", "gap"), (TableRow("A", (Cell("0.1", 0.1234567),)),), ("n",))
+    cost = Table("cost", "", ("row", "seconds"), (TableRow("A", (Cell("3"),)),), ())
+    report = tmp_path / "name-report.html"
+    report.write_text("<!doctype html>the report")
+    picture = tmp_path / "curves.png"
+    matplotlib.image.imsave(picture, [[0.0, 1.0], [1.0, 0.0]])
+    mirrored = {"table": table, "cost": cost}
     for _ in range(2):
-        WandbTracker("offline", "test", None, 10).mirror_table(tmp_path, "name", table, [])
+        WandbTracker("offline", "test", None, 10).mirror_tables(
+            tmp_path, "name", mirrored, [picture], report
+        )
     (run,) = (tmp_path / "wandb").glob("offline-run-*")
-    assert list(run.glob("files/media/table/*.json"))
+    kept = [path.name for path in (run / "files" / "media" / "table").iterdir()]
+    assert sorted(name.partition("_")[0] for name in kept) == ["cost", "table"]
+    assert list(run.glob("files/media/images/curves_*.png"))
+    (sent,) = run.glob("run-*.wandb")
+    for said in (b"table/A/gap/estimate", b"0.1234567", b"name-report"):
+        assert said in sent.read_bytes()
+
+
+def test_a_report_that_is_not_there_is_no_failure(tmp_path: Path) -> None:
+    table = Table("t", "c", ("row", "gap"), (TableRow("A", (Cell("0.1"),)),), ())
+    tracker = WandbTracker("offline", "test", None, 10)
+    tracker.mirror_tables(tmp_path, "name", {"table": table}, [], tmp_path / "none.html")
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert b"none.html" not in next(run.glob("run-*.wandb")).read_bytes()
 
 
 def test_an_endless_wait_is_refused() -> None:

@@ -18,6 +18,10 @@ from nlhf_repro.games.equilibria import (
     nash_equilibrium,
     regularized_nash_equilibrium,
 )
+from nlhf_repro.games.interval_games import (
+    equilibrium_share_bounds,
+    exploitability_upper_bound,
+)
 from nlhf_repro.games.responses import (
     best_response,
     duality_gap,
@@ -52,7 +56,9 @@ __all__ = [
     "complete_preferences",
     "cycle_share",
     "duality_gap",
+    "equilibrium_share_bounds",
     "exploitability",
+    "exploitability_upper_bound",
     "hodge_decomposition",
     "kl_to_equilibrium",
     "log_regularized_nash_equilibrium",

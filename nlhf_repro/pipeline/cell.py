@@ -183,7 +183,7 @@ def _opening(config: Config, key: str) -> dict[str, Any]:
         "regularization": float(build(config["algorithm"]).regularization),
         "versions": {name: version(name) for name in LIBRARIES},
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
@@ -196,7 +196,7 @@ def _opening(config: Config, key: str) -> dict[str, Any]:
 
 
 @cache
-def _commit() -> dict[str, Any] | None:
+def commit() -> dict[str, Any] | None:
     """The commit of the checkout that the package runs from, null outside of one."""
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder)]

@@ -69,12 +69,20 @@ def grid_point(config: Config) -> tuple[str, float | None]:
     return row, None
 
 
-def row_records(cells: Sequence[DeclaredCell], output_dir: Path) -> list[RowRecord]:
-    """One record a row, in the order in which the rows are declared."""
+def row_records(
+    cells: Sequence[DeclaredCell],
+    output_dir: Path,
+    variants: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[RowRecord]:
+    """One record a row, in the order in which the rows are declared.
+
+    `variants` are those of `row_variants`, where they are known already: it builds the parts.
+    """
     rows: dict[str, list[DeclaredCell]] = {}
     for cell in cells:
         rows.setdefault(cell.row, []).append(cell)
-    variants = _variants({label: row[0].config for label, row in rows.items()})
+    if variants is None:
+        variants = row_variants(cells)
     return [_row_record(label, row, variants[label], output_dir) for label, row in rows.items()]
 
 
@@ -265,9 +273,11 @@ def _declared_regularization(config: Config) -> float:
     return float(config["algorithm"].get("regularization", float("nan")))
 
 
-def _variants(configs: Mapping[str, Config]) -> dict[str, dict[str, str]]:
-    """The training settings in which the rows differ, a setting that only some have included."""
-    flat = {label: dict(_flatten(training_settings(x), "")) for label, x in configs.items()}
+def row_variants(cells: Sequence[DeclaredCell]) -> dict[str, dict[str, str]]:
+    """By row the training settings in which rows differ, a setting that only some have included."""
+    configs = {cell.row: cell.config for cell in reversed(cells)}
+    first = {cell.row: configs[cell.row] for cell in cells}
+    flat = {label: dict(_flatten(training_settings(x), "")) for label, x in first.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     differing = [key for key in keys if len({x.get(key) for x in flat.values()}) > 1]
     return {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import theorems
@@ -46,6 +47,7 @@ class Curve:
     quartiles: Array  # [2, points]
     runs: int
     label: str = ""  # of the row whose learning curve it is
+    points: NDArray[np.int64] | None = None  # recorded points of the row that have a value
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ def _curve(
             arithmetic_summary(row, benchmark, iterate, each, confidence) for each in points
         ]
         curve = _grid_curve(name, list(zip(counts, summaries, strict=True)))
-        return replace(curve, label=row.label)
+        return replace(curve, label=row.label, points=np.flatnonzero(scored))
     values = values[..., scored]
     floor = row.floors.get(specification.benchmark, 0.0)
     clipped = np.maximum(values, floor) if floor > 0 else np.where(values > 0, values, nan)
@@ -267,6 +269,7 @@ def _curve(
         quartiles=np.exp(np.quantile(logs, (0.25, 0.75), axis=(0, 1))),
         runs=values.shape[0] * values.shape[1],
         label=row.label,
+        points=np.flatnonzero(scored),
     )
 
 

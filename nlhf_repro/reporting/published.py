@@ -60,7 +60,8 @@ def with_published(
 def rows_not_run(header: Sequence[str], specification: PublishedSpecification) -> list[TableRow]:
     """A line for every row of the paper that is not run: why, and what the paper prints."""
     return [
-        TableRow(row, tuple(_not_run(row, header, specification))) for row in specification.not_run
+        TableRow(f"{row} (paper)", tuple(_not_run(row, header, specification)))
+        for row in specification.not_run
     ]
 
 

@@ -119,7 +119,7 @@ def ordering_notes(
     if not orderings:
         yield f"Published orderings: {specification.source} orders no two of these rows."
         return
-    counts = ", ".join(f"{sum(x.outcome == y for x in orderings)} {y}" for y in OUTCOMES)
+    counts = ", ".join(f"{y} {sum(x.outcome == y for x in orderings)}" for y in OUTCOMES)
     yield (
         f"Published orderings of two rows, {len(orderings)} in {specification.source}: {counts} "
         f"(undecided: the {confidence:.0%} interval of our difference, adjusted by Holm over the "

@@ -9,6 +9,8 @@ import numpy as np
 from nlhf_repro.interfaces import RoundRobinRecord
 from nlhf_repro.reporting.cells import CHECKPOINT
 from nlhf_repro.reporting.numbers import p_value_text, share_text
+from nlhf_repro.reporting.round_robin_family import Family
+from nlhf_repro.reporting.round_robin_mixture import NashMixture, mixture_notes
 from nlhf_repro.reporting.series import singular
 from nlhf_repro.uncertainty import MaxT, curl_test
 
@@ -16,11 +18,11 @@ EXTREME = (0.05, 0.95)
 
 
 def round_robin_notes(
-    record: RoundRobinRecord, adjusted: MaxT | None, pairs: int, level: float
+    record: RoundRobinRecord, family: Family, mixture: NashMixture, level: float
 ) -> Iterator[str]:
     """Estimand, intervals, transitivity, mixture, bounds, and what is not in the table."""
     yield _size(record)
-    yield _intervals(record, adjusted, pairs, level)
+    yield _intervals(record, family.adjusted, len(family.pairs), level)
     if len(record.seeds) == 1 and record.clusters == "prompts":
         yield (
             f"{CHECKPOINT} checkpoint level: one training run of every row, no training variance; "
@@ -30,11 +32,7 @@ def round_robin_notes(
         yield "Two seeds: a nominal 95 % interval may cover as little as 87 %."
     yield from _extreme(record)
     yield _transitivity(record)
-    yield (
-        "The Nash mixture is that of the rows' mean preferences as they are printed: no row is "
-        "preferred to it on average. It is a point estimate without an interval, need not be the "
-        "only one, and says nothing about opponents that are no rows."
-    )
+    yield from mixture_notes(mixture, level)
     if record.bound is not None:
         yield from _bound(record, level)
     for label, said in record.left_out.items():

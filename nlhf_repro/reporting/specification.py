@@ -18,6 +18,7 @@ from nlhf_repro.reporting.figure_specification import (
     GridFigureSpecification,
 )
 from nlhf_repro.reporting.published import PredictableColumn, published_header
+from nlhf_repro.reporting.published_matrix import PublishedMatrix
 from nlhf_repro.reporting.published_specification import PublishedSpecification
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ class TableSpecification:
     the experiment's grid stand: a line for every row and point, or a line for every row with every
     column once a point. `round_robin` asks for a second table, of the rows against each other, and
     `samples` for a page that shows the rows' answers to so many prompts; both of language models.
-    `published` names the printed numbers that stand beside ours.
+    `published` names the printed numbers that stand beside ours, `published_matrix` a printed
+    matrix that stands beside the round-robin.
     """
 
     title: str
@@ -47,6 +49,7 @@ class TableSpecification:
     round_robin: RoundRobinSettings | None = None
     samples: int = 0
     published: PublishedSpecification | None = None
+    published_matrix: PublishedMatrix | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns that cannot be told apart and a comparison of a column that is none."""
@@ -74,6 +77,11 @@ class TableSpecification:
             )
 
     def _check_published(self) -> None:
+        if self.published_matrix is not None and self.round_robin is None:
+            raise ImpossibleSettingError(
+                "table.published_matrix stands beside a round-robin: give table.round_robin, or "
+                "set it to null."
+            )
         if self.published is None:
             return
         if self.grid_points == "columns":
@@ -134,6 +142,7 @@ def table_specification(node: Mapping[str, Any]) -> TableSpecification:
         round_robin=_round_robin(node.get("round_robin")),
         samples=_checked(node.get("samples", 0), int, "table.samples"),
         published=_published(node.get("published")),
+        published_matrix=_published_matrix(node.get("published_matrix")),
     )
 
 
@@ -154,14 +163,22 @@ def _published(node: Any) -> PublishedSpecification | None:
     return None if node is None else _built(PublishedSpecification, node, where)
 
 
+def _published_matrix(node: Any) -> PublishedMatrix | None:
+    where = "table.published_matrix"
+    return None if node is None else _built(PublishedMatrix, node, where)
+
+
 def _comparable_headers(columns: Sequence[Column]) -> list[str]:
     return [f"'{column.header}'" for column in columns if isinstance(column, ComparableColumn)]
 
 
-def _items(node: Mapping[str, Any], key: str) -> list[tuple[int, Any]]:
+def _items(node: Mapping[str, Any], key: str) -> list[tuple[int | str, Any]]:
+    """The items of a list, or of a mapping, whose names let an experiment change or add some."""
     value = node[key]
+    if isinstance(value, Mapping):
+        return list(value.items())
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list.")
+        raise ImpossibleSettingError(f"table.{key} is {value!r}: give a list, or items by name.")
     return list(enumerate(value))
 
 

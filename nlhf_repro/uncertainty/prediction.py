@@ -24,10 +24,10 @@ J_d, (AJ)_sd and noise as in `uncertainty.judges`, and the run means over cluste
 
     V = max(M_K - E/D, 0) (1 + 1/K) + max(M_D - E/K, 0) (1 + 1/D) + E (1 + 1/(KD))
 
-with Satterthwaite's degrees of freedom, not below those of its scarcest mean square. This is the
-difference of two random cells of a crossed design, in the variance components of
-`uncertainty.components` (Searle, Casella and McCulloch, Variance Components, 1992, for the
-moments). Strata as in the engine: a run's mean is that over strata of its stratum means.
+with Satterthwaite's degrees of freedom, not below those of its scarcest mean square. It is not
+exact: a nominal 95 % interval covers 94 to 99 %, most with 2 seeds or draws (Gaussian data, 2 to 5
+seeds and draws, 20 clusters). A component that is truncated at 0 takes its mean square with it.
+Strata as in the engine: a run's mean is that over strata of its stratum means.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from nlhf_repro.reporting.scores.verdicts import Verdict, verdict_on
 from nlhf_repro.reporting.series import collapse_exact
 from nlhf_repro.uncertainty import judge_note
 from nlhf_repro.validation import suggestion
-from nlhf_repro.verbs.experiment import Experiment, load_experiment
+from nlhf_repro.verbs.bundled import named_experiment
+from nlhf_repro.verbs.experiment import Printed
 
 Comparable = GeometricMeanGap | MeanValue
 
@@ -28,7 +29,7 @@ def compare_rows(
     Last comes the plural noun of what the rows are paired by: games, prompts or worlds.
 
     Args:
-        first: EXPERIMENT:ROW.
+        first: EXPERIMENT:ROW; bundles with commas between them stand for an experiment too.
         second: Another row of the same experiment.
         metrics: Headers of columns of gaps or means; without any, the table's primary one.
         config_dir: A folder of the user's configurations.
@@ -44,14 +45,14 @@ def compare_rows(
             f"{first} and {second} are rows of two experiments, whose games and seeds need not be "
             "the same: put both rows into one experiment."
         )
-    loaded = load_experiment(experiment, [], config_dir)
+    loaded = named_experiment(experiment, config_dir)
     records = {row.label: collapse_exact(row) for row in loaded.records()}
     for name in (label, baseline):
         if name not in records:
             raise ImpossibleSettingError(
                 f"{experiment} has no row {name!r}: {suggestion(name, records)}"
             )
-    design = loaded.cells[0].config["seeds"]["design"]
+    design = loaded.declared[0].config["seeds"]["design"]
     found: list[Verdict] = []
     columns = _columns(loaded, metrics)
     if len({type(column) for column in columns}) > 1:
@@ -70,6 +71,7 @@ def compare_rows(
             ) from refusal
     noun = records[label].clusters
     notes = [
+        *loaded.notes,
         "p is of this comparison alone: the experiment's table adjusts over all that it makes.",
         *(f"{column.header}: {column.explanation(0.95, noun)}." for column in columns),
         *dict.fromkeys(
@@ -91,7 +93,7 @@ def judges_said(verdict: Verdict) -> str:
     return said
 
 
-def _columns(experiment: Experiment, metrics: Sequence[str]) -> list[Comparable]:
+def _columns(experiment: Printed, metrics: Sequence[str]) -> list[Comparable]:
     specification = experiment.specification
     columns = {x.header: x for x in specification.columns if isinstance(x, Comparable)}
     for name in metrics:

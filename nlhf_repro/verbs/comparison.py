@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,14 @@ from nlhf_repro.interfaces import ImpossibleSettingError, RoundRobinSettings, Ro
 from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.keys import is_language
-from nlhf_repro.reporting import render_round_robin, samples_page, to_markdown
-from nlhf_repro.verbs.experiment import Experiment, write_forms
+from nlhf_repro.reporting import (
+    Table,
+    render_published_matrix,
+    render_round_robin,
+    samples_page,
+    to_markdown,
+)
+from nlhf_repro.verbs.experiment import Experiment, Printed, write_forms
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -93,34 +100,46 @@ def compare_at(rows: Rows, settings: RoundRobinSettings, output_dir: Path) -> No
     compute_comparison(rows, settings, stage_store(output_dir))
 
 
-def write_comparison(experiment: Experiment, records: Sequence[RowRecord], again: str) -> bool:
-    """Write and print NAME-round-robin.{md,tex,csv}, and write NAME-samples.md, from the store.
+@dataclass(frozen=True)
+class Comparison:
+    """How writing the comparison went: its table, where there is one, and whether nothing lacks."""
 
-    Returns:
-        False where rows are complete and were not compared: standard error says so.
+    table: Table | None
+    whole: bool
+
+    def __bool__(self) -> bool:
+        """Whether nothing lacks."""
+        return self.whole
+
+
+def write_comparison(experiment: Printed, records: Sequence[RowRecord], again: str) -> Comparison:
+    """Write and print NAME-round-robin.{md,tex,csv}, and write NAME-samples.md, where asked for.
+
+    NAME-published.{md,tex,csv} sets a paper's matrix beside it, where the table file names one.
+    Where rows are complete and were not compared, standard error says so.
     """
-    asked, store = experiment.specification, stage_store(experiment.output_dir)
-    if asked.samples:
-        from nlhf_repro.pipeline.language.round_robins import shown_prompts
-
-        shown = shown_prompts(experiment.declared, records, asked.samples, store)
+    asked = experiment.specification
+    if asked.samples and (shown := experiment.shown(records)):
         page = experiment.tables / f"{experiment.name}-samples.md"
         write_atomically(page, samples_page(asked.title, shown))
     if asked.round_robin is None:
-        return True
+        return Comparison(None, whole=True)
     from nlhf_repro.pipeline.language.comparison import NotComparedError
-    from nlhf_repro.pipeline.language.round_robins import round_robin_record
 
     try:
-        record = round_robin_record(experiment.declared, records, asked.round_robin, store)
+        record = experiment.round_robin(records)
     except NotComparedError as error:
         sys.stderr.write(f"nlhf: rows are not compared: {error} nlhf reproduce {again}\n")
-        return False
+        return Comparison(None, whole=False)
     if record is None:
         sys.stderr.write("nlhf: no row is complete, so none is compared\n")
-        return False
-    table = render_round_robin(record, asked.title, asked.level)
+        return Comparison(None, whole=False)
     name = f"{experiment.name}-round-robin"
-    sys.stdout.write("\n" + to_markdown(write_forms(experiment, table, name)))
+    table = write_forms(experiment, render_round_robin(record, asked.title, asked.level), name)
+    sys.stdout.write("\n" + to_markdown(table))
     sys.stderr.write(f"nlhf: rows against each other: {experiment.tables / name}.md\n")
-    return True
+    if asked.published_matrix is not None:
+        beside = render_published_matrix(record, asked.published_matrix, asked.title, asked.level)
+        name = f"{experiment.name}-published"
+        sys.stdout.write("\n" + to_markdown(write_forms(experiment, beside, name)))
+    return Comparison(table, whole=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from nlhf_repro.cells import Cell, experiment_cells
 from nlhf_repro.config import (
@@ -14,12 +15,15 @@ from nlhf_repro.config import (
     search_folders,
     search_path_override,
 )
-from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
+from nlhf_repro.interfaces import ImpossibleSettingError, RoundRobinRecord, RowRecord, ShownPrompt
+from nlhf_repro.pipeline.bundle_contents import Exported
+from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.files import digest, write_atomically
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import (
     Table,
     TableSpecification,
+    check_published_matrix,
     check_published_rows,
     draw_figures,
     render_table,
@@ -32,6 +36,51 @@ from nlhf_repro.validation import suggestion
 
 # Overrides that change where and how, not what.
 ELSEWHERE = ("tracker", "output_dir", "hydra")
+
+
+class Printed(Protocol):
+    """What is printed of an experiment: of the output folder's, or of one that bundles hold."""
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        ...
+
+    @property
+    def tables(self) -> Path:
+        """The folder of its tables."""
+        ...
+
+    @property
+    def specification(self) -> TableSpecification:
+        """How its table is printed."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands first below every table of it."""
+        ...
+
+    @property
+    def declared(self) -> list[DeclaredCell]:
+        """Its cells, run or not."""
+        ...
+
+    def records(self) -> list[RowRecord]:
+        """Its rows, as far as they are there."""
+        ...
+
+    def round_robin(self, records: Sequence[RowRecord]) -> RoundRobinRecord | None:
+        """What its complete rows did against each other; None without a complete row.
+
+        Raises:
+            NotComparedError: that is not there.
+        """
+        ...
+
+    def shown(self, records: Sequence[RowRecord]) -> list[ShownPrompt]:
+        """As many prompts as its table asks for, with every row's answers; none without texts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,6 +112,42 @@ class Experiment:
         """Its rows, as far as they are on disk."""
         return row_records(self.declared, self.output_dir)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the command line changed."""
+        return changed(self.changes)
+
+    def round_robin(self, records: Sequence[RowRecord]) -> RoundRobinRecord | None:
+        """What its complete rows did against each other, from the store; see `Printed`."""
+        from nlhf_repro.pipeline.language.round_robins import round_robin_record
+
+        settings = self.specification.round_robin
+        assert settings is not None
+        store = stage_store(self.output_dir)
+        return round_robin_record(self.declared, records, settings, store)
+
+    def shown(self, records: Sequence[RowRecord]) -> list[ShownPrompt]:
+        """The first evaluation prompts and what complete rows answered, from the store."""
+        from nlhf_repro.pipeline.language.round_robins import shown_prompts
+
+        store = stage_store(self.output_dir)
+        return shown_prompts(self.declared, records, self.specification.samples, store)
+
+    def exported(self) -> Exported:
+        """What a bundle, or a merging with bundles, takes of it."""
+        return Exported(
+            self.name,
+            self.changes,
+            self.declared,
+            self.output_dir,
+            self.specification.round_robin,
+        )
+
+
+def changed(changes: Sequence[str]) -> tuple[str, ...]:
+    """The note on overrides of the command line; none without any."""
+    return (f"Changed by the command line: {', '.join(changes)}.",) if changes else ()
+
 
 def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None) -> Experiment:
     """Compose and check every cell of conf/experiment/*/NAME.yaml.
@@ -78,7 +163,9 @@ def load_experiment(name: str, overrides: Sequence[str], config_dir: str | None)
         raise ImpossibleSettingError(f"The experiment {name} has table=null: choose a table.")
     output_dir = Path(cells[0].config["output_dir"])
     specification = table_specification(table)
-    check_published_rows(specification.published, [cell.row or "" for cell in cells])
+    labels = [cell.row or "" for cell in cells]
+    check_published_rows(specification.published, labels)
+    check_published_matrix(specification.published_matrix, labels)
     return Experiment(named.title, cells, arguments, output_dir, specification, named.changes)
 
 
@@ -148,7 +235,7 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
     return scales[0], len(named) > 1
 
 
-def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[Table, list[Path]]:
+def write_table(experiment: Printed, records: Sequence[RowRecord]) -> tuple[Table, list[Path]]:
     """Write Markdown, LaTeX, CSV and figures to the experiment's folder of tables.
 
     Returns:
@@ -160,11 +247,10 @@ def write_table(experiment: Experiment, records: Sequence[RowRecord]) -> tuple[T
     return table, draw_figures(records, experiment.specification, experiment.tables)
 
 
-def write_forms(experiment: Experiment, table: Table, name: str) -> Table:
+def write_forms(experiment: Printed, table: Table, name: str) -> Table:
     """Write a table, with what the command line changed, as NAME.md, NAME.tex and NAME.csv."""
-    if experiment.changes:
-        note = f"Changed by the command line: {', '.join(experiment.changes)}."
-        table = replace(table, notes=(note, *table.notes))
+    if experiment.notes:
+        table = replace(table, notes=(*experiment.notes, *table.notes))
     for suffix, text in (
         ("md", to_markdown(table)),
         ("tex", to_latex(table)),

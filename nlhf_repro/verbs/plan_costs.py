@@ -33,8 +33,8 @@ class RunCosts:
             )
             if value
         ]
-        each = ", ".join([_duration(self.seconds), *counts])
-        plans = "; ".join(f"K = {k}: {_duration(2 * k * self.seconds)}" for k in seeds)
+        each = ", ".join([duration(self.seconds), *counts])
+        plans = "; ".join(f"K = {k}: {duration(2 * k * self.seconds)}" for k in seeds)
         problem = " (counts: of a training problem)" if counts else ""
         return (
             f"A run as {self.source} costs {each}{problem}, the mean of {self.runs} runs on their "
@@ -81,7 +81,8 @@ def costs_of(source: str, record: RowRecord) -> RunCosts:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, to two or three digits."""
     if seconds < 2 * _MINUTE:
         return f"{seconds:.2g} s"
     if seconds < 2 * _HOUR:

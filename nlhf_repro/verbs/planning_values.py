@@ -34,3 +34,15 @@ USUAL = {
         "is taken, none of it shrinking with more seeds (our reading, the cautious one)",
     ),
 }
+
+
+# By arXiv number what a paper says of its compute; of any other nothing is stated.
+STATED_COMPUTE = {
+    "2405.00675": "8 A100, time not stated",
+    "2404.03715": (
+        "an iteration of the 600k experiment: sampling 18 to 24 h on 80 A100-80G (about 6,000 US "
+        "dollars), annotation about 34,000 US dollars, training 12 to 24 h on 16 A100-80G; by us, "
+        "1,632 to 2,304 A100 hours together"
+    ),
+    "2407.00617": "not stated",
+}

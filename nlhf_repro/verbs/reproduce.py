@@ -40,15 +40,21 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
         run_cells(experiment, missing, processes)
     records = experiment.records()
     table, figures = write_table(experiment, records)
-    cost = to_markdown(render_cost_table(records))
-    write_atomically(experiment.tables / f"{experiment.name}-cost.md", cost)
+    cost = render_cost_table(records)
+    write_atomically(experiment.tables / f"{experiment.name}-cost.md", to_markdown(cost))
     sys.stdout.write(to_markdown(table))
-    tracker = build(experiment.cells[0].config["tracker"])
-    tracker.mirror_table(experiment.output_dir, experiment.name, table, figures)
-    compared = compare_rows(experiment, records, processes)
-    compared = write_comparison(experiment, records, name) and compared
+    computed = compare_rows(experiment, records, processes)
+    compared = write_comparison(experiment, records, name)
+    met = {} if compared.table is None else {"round_robin": compared.table}
+    build(experiment.cells[0].config["tracker"]).mirror_tables(
+        experiment.output_dir,
+        experiment.name,
+        {"table": table, "cost": cost, **met},
+        figures,
+        experiment.tables / f"{experiment.name}-report.html",
+    )
     sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
-    return say_what_lacks(name, records) or (0 if compared else 1)
+    return say_what_lacks(name, records) or (0 if compared and computed else 1)
 
 
 def number_of_processes(jobs: int | None) -> int:

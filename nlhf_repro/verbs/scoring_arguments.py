@@ -92,8 +92,10 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
-    """`nlhf plan`."""
+    """`nlhf plan`, of an experiment or of a comparison of two algorithms."""
     add = parser.add_argument
+    what = "an experiment, and GROUP=CHOICE KEY=VALUE: what it asks and costs; without: what a "
+    add("experiment", nargs="*", help=what + "comparison of two algorithms can detect")
     add("--benchmark", choices=BENCHMARKS, help="for its size and usual spreads (alpaca_eval)")
     add("--questions", type=int, help="number of questions")
     add("--seeds", type=int, help="training runs of each algorithm")

@@ -1,4 +1,4 @@
-"""`nlhf table`: print an experiment from what is on disk; nothing is run."""
+"""`nlhf table`: print an experiment from what is on disk, or in bundles; nothing is run."""
 
 from __future__ import annotations
 
@@ -7,20 +7,38 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import to_markdown
 from nlhf_repro.verbs.comparison import check_comparison, write_comparison
-from nlhf_repro.verbs.experiment import load_experiment, write_table
+from nlhf_repro.verbs.experiment import Printed, load_experiment, write_table
 from nlhf_repro.verbs.result import show_warning
 
 
-def table(name: str, overrides: Sequence[str], config_dir: str | None) -> int:
-    """Print the table; exit status 1 where cells are missing or failed."""
+def table(
+    name: str, overrides: Sequence[str], config_dir: str | None, mixed_code: bool = False
+) -> int:
+    """Print the table; exit status 1 where cells are missing or failed.
+
+    `name` and `overrides` may name bundles: the table is then that of all of them, and of the
+    output folder where an experiment is named too.
+    """
+    from nlhf_repro.verbs.bundled import bundle_paths, open_bundles
+
     warnings.showwarning = show_warning
-    experiment = load_experiment(name, overrides, config_dir)
-    check_comparison(experiment)
+    names = [name, *overrides]
+    experiment: Printed
+    if bundle_paths(names):
+        experiment = open_bundles(names, config_dir, mixed_code)
+        again = experiment.name
+    else:
+        if mixed_code:
+            raise ImpossibleSettingError(
+                "--mixed-code is about bundles, and there is none: drop it."
+            )
+        experiment = load_experiment(name, overrides, config_dir)
+        check_comparison(experiment)
+        again = shlex.join([*names, *(["--config-dir", config_dir] if config_dir else [])])
     records = experiment.records()
-    again = shlex.join([name, *overrides, *(["--config-dir", config_dir] if config_dir else [])])
     rendered, _ = write_table(experiment, records)
     sys.stdout.write(to_markdown(rendered))
     compared = write_comparison(experiment, records, again)

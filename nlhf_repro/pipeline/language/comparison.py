@@ -127,6 +127,14 @@ def read_comparison(rows: Rows, settings: RoundRobinSettings, store: StageStore)
     )
 
 
+def comparison_stages(rows: Rows, settings: RoundRobinSettings) -> Iterator[str]:
+    """The keys of the stages `compare` that `read_comparison` reads."""
+    configs = list(rows.values())
+    yield from (reference_pair_key(config) for config in configs)
+    for first, second in _pairs(configs, settings):
+        yield pair_key(configs[0], first, second)
+
+
 def _pool(
     configs: Sequence[Config], wins: Array, trained: Array | None, store: StageStore
 ) -> PoolExploitability:

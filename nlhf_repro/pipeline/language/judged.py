@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,11 +19,15 @@ from nlhf_repro.interfaces import (
     JudgeReply,
     JudgeRequest,
     Judgment,
+    Prompt,
+    TextOracle,
     UnusableAnnotationsError,
 )
+from nlhf_repro.judges.agreement import agreement
 from nlhf_repro.pipeline.answer_files import answer_file
 from nlhf_repro.pipeline.files import canonical_json
 from nlhf_repro.pipeline.language.answering import read_answers
+from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.scored import judge_node, judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import at_last, load_trajectory, write_judge_draws, write_scores
 from nlhf_repro.uncertainty import plain_values
@@ -121,7 +125,8 @@ def score_judged_stage(
     updates = load_trajectory(training).updates
     scores: dict[str, Array] = {}
     draws: dict[str, Array] = {}
-    notes: list[str] = []
+    said: list[tuple[str, ...]] = []
+    lost = 0
     judgments = _read(asked, benchmark, compared, baseline)
     for iterate, own in compared.own().items():
         values = []
@@ -130,8 +135,9 @@ def score_judged_stage(
             written.mkdir(parents=True)
             drawn = [x for x in judgments[iterate] if x.request.draw == draw]
             benchmark.write(written, own, baseline, drawn, judge.name)
-            metric, said = benchmark.score(written, own.name)
-            notes += [f"{note} (draw {draw})" for note in said]
+            metric, notes = benchmark.score(written, own.name)
+            said.append(notes)
+            lost += len(places) - len(metric.questions)
             values.append(_aligned(metric.questions, plain_values(metric), places, name))
         draws[iterate] = at_last(np.stack(values), len(updates))
         scores[iterate] = at_last(np.mean(values, axis=0), len(updates))
@@ -143,21 +149,53 @@ def score_judged_stage(
         "floor": 0.0,
         "judge": canonical_json(judge.identity),
         "scored_updates": [float(updates[-1])],
-        "notes": [_provenance(benchmark, judge), *collapsed(notes, benchmark.repeats)],
+        "notes": [
+            _provenance(benchmark, judge),
+            *agreement_notes(judge, LanguageTask(config, None).oracle(), judgments["last"]),
+            *of_every_draw(said),
+            *lost_note(lost, len(places) * len(said)),
+        ],
         "questions": list(places),
+        "notes_of_draws": said,
     }
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
     shutil.copy(asked / JUDGE, folder / JUDGE)
 
 
-def collapsed(notes: Sequence[str], draws: int) -> list[str]:
-    """Notes once each; one that every draw has is said of none in particular."""
-    found: list[str] = []
-    for note in notes:
-        plain = note.rpartition(" (draw ")[0]
-        everywhere = all(f"{plain} (draw {draw})" in notes for draw in range(draws))
-        found.append(plain if everywhere else note)
-    return list(dict.fromkeys(found))
+def of_every_draw(notes: Sequence[Sequence[str]]) -> list[str]:
+    """What is said of all draws alike; counts of single ones stay in benchmark.json."""
+    return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
+
+
+def lost_note(lost: int, asked: int) -> list[str]:
+    """Says how many questions had no usable verdict in a draw, if any."""
+    return [f"{lost} of {asked} questions a draw without a usable verdict"] if lost else []
+
+
+def agreement_notes(judge: Judge, oracle: TextOracle, judgments: Sequence[Judgment]) -> list[str]:
+    """How often a local judge prefers what the oracle of training prefers, over pairs of answers.
+
+    Only judges that say what they think of a pair (`preference`) can be compared so.
+    """
+    pairs = [x.request for x in judgments if len(x.request.material.answers) == 2]
+    if not isinstance(judge, Opinionated) or not pairs:
+        return []
+    prompts = [
+        Prompt(x.material.identifier, x.material.conversation, x.material.details) for x in pairs
+    ]
+    first, second = ([x.material.answers[side] for x in pairs] for side in (0, 1))
+    true = oracle.preference(prompts, first, second)
+    share = agreement(judge.preference(pairs), true)
+    return [f"the judge prefers what the oracle of training prefers in {share:.0%} of pairs"]
+
+
+@runtime_checkable
+class Opinionated(Protocol):
+    """A judge that says P(the first answer is preferred) before it puts it into words."""
+
+    def preference(self, requests: Sequence[JudgeRequest]) -> Array:
+        """Shares in [0, 1], [requests]."""
+        ...
 
 
 def _provenance(benchmark: JudgedBenchmark, judge: Judge) -> str:

@@ -112,6 +112,16 @@ def round_robin_record(
     found = {
         at: read_comparison(rows, settings, store) for at, rows in units(cells, labels).items()
     }
+    return record_of_units(labels, lacking, found, settings)
+
+
+def record_of_units(
+    labels: Sequence[str],
+    lacking: Mapping[str, str],
+    found: Mapping[tuple[int, int], SeedComparison],
+    settings: RoundRobinSettings,
+) -> RoundRobinRecord:
+    """What rows of these labels did, from what they did at every (seed, world)."""
     seeds = tuple(dict.fromkeys(seed for seed, _ in found))
     worlds = tuple(dict.fromkeys(world for _, world in found))
     grid = [[found[seed, world] for world in worlds] for seed in seeds]

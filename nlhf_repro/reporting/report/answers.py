@@ -62,7 +62,8 @@ def comparison_answers(
 
     Args:
         rows: Those behind the lines, exact ones collapsed.
-        lines: The table with a line a row, whose comparison cells the sentences put into words.
+        lines: The table with a line a row, whose comparison cells the sentences put into words;
+            lines of a paper's rows that were not run may follow.
         specification: Of the table.
     """
     primary, column = specification.primary, specification.compared
@@ -77,7 +78,7 @@ def comparison_answers(
     place = lines.header.index(COMPARISON) - 1
     compared = [
         (row, line.cells[place])
-        for row, line in zip(rows, lines.rows, strict=True)
+        for row, line in zip(rows, lines.rows, strict=False)
         if not primary.is_baseline(row)
     ]
     answers = []

@@ -91,7 +91,7 @@ def _benchmarks(rows: Sequence[RowRecord]) -> Iterator[str]:
     """What benchmarks have to say of their values, once each."""
     said: dict[str, list[str]] = {}
     for row in rows:
-        for benchmark, notes in getattr(row, "notes", {}).items():
+        for benchmark, notes in row.notes.items():
             for note in notes:
                 said.setdefault(f"{benchmark}: {note}", []).append(row.label)
     for note, labels in said.items():

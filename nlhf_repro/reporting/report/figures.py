@@ -16,7 +16,7 @@ from nlhf_repro.reporting.figure import how_to_read
 from nlhf_repro.reporting.figure_specification import FigureSpecification, GridFigureSpecification
 from nlhf_repro.reporting.report.answers import is_ratio
 from nlhf_repro.reporting.report.encoding import Json, drawn
-from nlhf_repro.reporting.series import axis_counts, axis_label, cluster_noun, collapse_exact
+from nlhf_repro.reporting.series import axis_label, cluster_noun, collapse_exact
 from nlhf_repro.reporting.specification import COMPARISON, TableSpecification
 
 POINTS = 120  # of a curve, at most
@@ -100,10 +100,8 @@ def _further(
     order = {benchmark: place for place, benchmark in enumerate(headers)}
     for name in sorted(names, key=lambda name: order.get(name.rpartition("/")[0], len(order))):
         benchmark, _, iterate = name.rpartition("/")
-        scored = [np.isfinite(row.values[name]).all() for row in rows if name in row.values]
-        if (benchmark, iterate) in drawn_already or not any(scored):
-            continue
-        if all(len(row.updates) < 2 for row in rows if name in row.values):
+        scored = [_points_scored(row, name) for row in rows if name in row.values]
+        if (benchmark, iterate) in drawn_already or max(scored) < 2:
             continue
         label = headers.get(benchmark, benchmark.replace("_", " "))
         average = "" if iterate == "last" else f" ({iterate} iterate)"
@@ -122,6 +120,11 @@ def _further(
         )
 
 
+def _points_scored(row: RowRecord, name: str) -> int:
+    """At how many recorded points every run has a value."""
+    return int(np.isfinite(row.values[name]).all(axis=(0, 1)).sum()) if row.seeds else 0
+
+
 def _figure(
     rows: Sequence[RowRecord], specification: AnyFigure, level: float, spending: Spending
 ) -> Json:
@@ -130,7 +133,7 @@ def _figure(
     # Bounds read the largest log-ratio of all points, so that such a figure is thinned afterwards.
     kept = shown if bounds else [_thinned(row) for row in shown]
     panels = figure_panels(kept, specification, level)
-    records = {row.label: row for row in shown}
+    records = {row.label: row for row in kept}
     figure: Json = {
         "name": specification.name,
         "title": specification.title,
@@ -158,14 +161,21 @@ def _figure(
 
 
 def _thinned(row: RowRecord) -> RowRecord:
-    """The row at no more than so many of its recorded points, the first and the last included."""
-    kept = _kept(len(row.updates))
+    """The row at no more than so many of its recorded points, the first and the last included.
+
+    Points at which a benchmark was scored that was not at all of them stay.
+    """
+    scored = np.concatenate([np.empty(0), *row.scored_updates.values()])
+    sparse = np.flatnonzero(np.isin(row.updates, scored))
+    kept = np.union1d(_kept(len(row.updates)), sparse if len(sparse) <= POINTS else [])
+    kept = kept.astype(int)
     return replace(
         row,
         updates=row.updates[kept],
         comparisons=row.comparisons[kept],
         preference_evaluations=row.preference_evaluations[kept],
         values={name: values[..., kept] for name, values in row.values.items()},
+        judge_draws={name: values[..., kept] for name, values in row.judge_draws.items()},
     )
 
 
@@ -175,9 +185,9 @@ def _kept(points: int) -> NDArray[np.int64]:
 
 def _counts(row: RowRecord, curve: Curve, spending: Spending) -> dict[str, Any]:
     """What the row had spent at the curve's points on every axis."""
-    place = np.searchsorted(axis_counts(row, "updates"), _updates_of(row, curve))
+    place = curve.points
     updates = row.updates[place]
-    share = updates / updates[-1] if len(updates) and updates[-1] else np.zeros(len(updates))
+    share = updates / row.updates[-1] if row.updates[-1] else np.zeros(len(updates))
     spent = spending.get(row.label, {})
     return {
         "comparisons": row.comparisons[place],
@@ -186,13 +196,6 @@ def _counts(row: RowRecord, curve: Curve, spending: Spending) -> dict[str, Any]:
         "tokens": spent.get("tokens", 0.0) * share,
         "seconds": spent.get("seconds", 0.0) * share,
     }
-
-
-def _updates_of(row: RowRecord, curve: Curve) -> NDArray[np.float64]:
-    """The updates of a curve's points, which are all of the row's or those that were kept."""
-    points = len(curve.middle)
-    whole = points == len(row.updates)
-    return np.asarray(row.updates if whole else row.updates[_kept(len(row.updates))])
 
 
 def _panel(panel: Panel, counts: Any) -> Json:

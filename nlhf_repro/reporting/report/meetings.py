@@ -9,7 +9,8 @@ from nlhf_repro.reporting.cells import Cell, Table
 from nlhf_repro.reporting.numbers import p_value_text
 from nlhf_repro.reporting.report.answers import Answer
 from nlhf_repro.reporting.report.encoding import Json
-from nlhf_repro.reporting.round_robin import NASH, REFERENCE
+from nlhf_repro.reporting.round_robin import NASH
+from nlhf_repro.reporting.round_robin_family import REFERENCE
 
 
 def matrix_json(record: RoundRobinRecord, table: Table) -> Json:

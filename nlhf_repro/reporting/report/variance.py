@@ -9,8 +9,9 @@ from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, RefusedCell, Table, TableRow
 from nlhf_repro.reporting.columns import GeometricMeanGap, MeanValue
 from nlhf_repro.reporting.columns.levels import games_share_nothing
+from nlhf_repro.reporting.judged import judge_draws_at
 from nlhf_repro.reporting.numbers import plain, share_text
-from nlhf_repro.reporting.series import cluster_noun, singular, values_at
+from nlhf_repro.reporting.series import cluster_noun, recorded_point, singular, values_at
 from nlhf_repro.reporting.specification import TableSpecification
 from nlhf_repro.uncertainty import Estimate, GapsRefusedError, estimate, geometric_mean
 
@@ -43,6 +44,7 @@ def _table(column: MeanValue | GeometricMeanGap, rows: Sequence[RowRecord], leve
             "SD between seeds",
             f"SD between {noun}",
             f"SD of seed by {singular(noun)}",
+            "SD between judge draws",
             "seeds' share of the variance",
         ),
         rows=tuple(TableRow(row.label, _cells(column, row, level)) for row in rows),
@@ -54,15 +56,13 @@ def _table(column: MeanValue | GeometricMeanGap, rows: Sequence[RowRecord], leve
     )
 
 
-def _cells(
-    column: MeanValue | GeometricMeanGap, row: RowRecord, level: float
-) -> tuple[Cell, Cell, Cell, Cell]:
+def _cells(column: MeanValue | GeometricMeanGap, row: RowRecord, level: float) -> tuple[Cell, ...]:
     try:
         found = _estimate(column, row, level)
     except (RefusedCell, GapsRefusedError) as refusal:
-        return (Cell(str(refusal)),) * 4
+        return (Cell(str(refusal)),) * 5
     if found is None:
-        return (Cell("failed" if row.failed else "missing"),) * 4
+        return (Cell("failed" if row.failed else "missing"),) * 5
     nothing = row.deterministic or games_share_nothing(row)
     return (
         _seed(found, nothing),
@@ -70,6 +70,7 @@ def _cells(
         Cell("in the one before")
         if isnan(found.noise_variance)
         else _deviation(found.noise_variance),
+        _deviation(found.judge_variance) if found.judge_draws > 1 else Cell("not drawn"),
         _share(found, nothing),
     )
 
@@ -82,7 +83,9 @@ def _estimate(
     values = values_at(row, column.benchmark, column.iterate, column.at)
     nested = games_share_nothing(row)
     if isinstance(column, MeanValue):
-        return estimate(values, row.deterministic, level, nested)
+        point = recorded_point(row, column.at)
+        draws = judge_draws_at(row, column.benchmark, column.iterate, point)
+        return estimate(values, row.deterministic, level, nested, judge_draws=draws)
     floor = row.floors.get(column.benchmark, 0.0)
     if floor <= 0:
         raise RefusedCell("no floor for a logarithm")

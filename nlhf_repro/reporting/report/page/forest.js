@@ -47,14 +47,15 @@ function forestTable(table, column) {
 
 function forestChart(table, column, width) {
   const rows = forestCells(table, column);
-  const narrow = width < 620;
-  const step = narrow ? 54 : 28;
   const letters = Math.max(...rows.map((row) => row.label.length), 4);
-  const margin = narrow ? 12 : Math.min(width * 0.32, 7.2 * letters + 16);
   const texts = Math.max(...rows.map((row) => row.cell.text.length), 4);
+  // Where words would leave the intervals too little, they stand above them.
+  const narrow = width < 620 || 7.2 * Math.min(letters, 45) + 6.8 * Math.min(texts, 40) + 32 > 0.62 * width;
+  const step = narrow ? 54 : 28;
+  const margin = narrow ? 12 : Math.min(width * 0.32, 7.2 * letters + 16);
   const frame = {
     left: margin,
-    right: width - (narrow ? 12 : Math.min(width * 0.3, 6.8 * texts + 16)),
+    right: width - (narrow ? 12 : Math.min(width * 0.42, 6.8 * texts + 16)),
     top: 8,
     bottom: 14 + step * rows.length,
   };
