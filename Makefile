@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+WORKERS := -n 2 --dist loadfile
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -23,10 +24,10 @@ lint: $(INSTALLED)
 	@$(BIN)/mypy
 
 check: lint
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest $(WORKERS) -m "not slow"
 
 test: $(INSTALLED)
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(WORKERS)
 
 soak: $(INSTALLED)
 	@NLHF_SOAK_KILLS=50 $(BIN)/pytest -m slow -k killed

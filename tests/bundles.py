@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from nlhf_repro.cells import Cell
 from nlhf_repro.cli import main
-from nlhf_repro.pipeline.cell import run_cell
+from nlhf_repro.pipeline.bundle_files import packed
+from nlhf_repro.pipeline.cell import run_cell, run_directory
 from nlhf_repro.verbs.experiment import load_experiment
 
 CONF = "conf"
@@ -82,3 +85,31 @@ def written(folder: Path) -> dict[str, bytes]:
 def _files(folder: Path) -> Iterator[Path]:
     with contextlib.suppress(FileNotFoundError):
         yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def export(conf: Path, name: Path | str, *arguments: str) -> Path:
+    status, output, errors = nlhf("export", "trio", "--config-dir", conf, "--out", name, *arguments)
+    assert (status, errors) == (0, ""), errors
+    assert output.startswith(f"{name}: ")
+    return Path(name)
+
+
+def half(folder: Path, cells, seeds: tuple[int, ...], name: str) -> str:
+    """An output folder that has the runs of these seeds alone."""
+    shutil.copytree(folder / "outputs", folder / name)
+    for cell in cells:
+        if cell.seed not in seeds:
+            shutil.rmtree(run_directory(folder / name, cell.key))
+    return f"output_dir={name}"
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def repacked(path: Path, **changed: bytes) -> Path:
+    """The bundle with other files, and a manifest that fits: what a careful forger would write."""
+    files = {k: v for k, v in contents(path).items() if k != "MANIFEST.json"}
+    path.write_bytes(packed(files | changed))
+    return path

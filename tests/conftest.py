@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,3 +56,25 @@ def compared_rows(tmp_path_factory):
     before = stages(folder, "train", "sample", "evaluate", "fine_tune")
     compared(cells, folder, BOTH)
     return folder, cells, before
+
+
+@pytest.fixture(scope="session")
+def finished_trio(tmp_path_factory):
+    """The folder, its configurations and its cells, all run into `outputs`; not to be changed."""
+    from bundles import export, run_cells, trio
+
+    folder = tmp_path_factory.mktemp("trio")
+    conf = trio(folder)
+    cells = run_cells(conf, folder / "outputs")
+    export(conf, folder / "whole.zip", f"output_dir={folder}/outputs")
+    return folder, conf, cells
+
+
+@pytest.fixture
+def own_trio(finished_trio, tmp_path, monkeypatch):
+    """The same in a folder of the test's own, which is the current one, and its bundle a.zip."""
+    folder, conf, cells = finished_trio
+    shutil.copytree(folder / "outputs", tmp_path / "outputs")
+    shutil.copy(folder / "whole.zip", tmp_path / "a.zip")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path, conf, cells

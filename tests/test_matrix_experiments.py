@@ -63,7 +63,7 @@ def test_the_mini_scale_has_the_papers_pairs(name: str) -> None:
     rows = list(matrix.rows)
     met = [(a, b) for i, a in enumerate(rows) for b in rows[:i] if matrix.printed(a, b)[0]]
     assert len(met) == PAIRS[name]
-    assert node["seeds"]["values"] == [0, 1, 2], "fewer decide nothing"
+    assert len(node["seeds"]["values"]) == 3, "fewer decide nothing"
 
 
 # What a paper, or its code, states, by row; facts that are second-hand are named in the files.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
 from bundles import nlhf, run_cells, trio
+from command import REPOSITORY
 from mini_world import run_record, run_tiny, tiny_overrides
 
 from nlhf_repro.cells import single_cell
@@ -103,7 +103,9 @@ def test_counts_of_a_language_cell_are_those_of_its_ledger_and_of_its_judge(lang
 
 def test_a_learned_oracle_is_paid_for_once(language):
     _, config, _ = language
-    wrapper = yaml.safe_load(Path("conf/oracle_wrapper/bradley_terry_fit.yaml").read_text())
+    wrapper = yaml.safe_load(
+        (REPOSITORY / "conf/oracle_wrapper/bradley_terry_fit.yaml").read_text()
+    )
     wrapper = wrapper.get("bradley_terry_fit", wrapper) | {"comparisons": 40}
     fitted = {**config, "oracle_wrapper": {"bradley_terry_fit": wrapper}}
     plain, planned = planned_training(config), planned_training(fitted)

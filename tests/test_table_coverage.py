@@ -183,6 +183,9 @@ def shipped_sizes():
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", [f"experiment=tabular/{path.stem}"])
         yield path.stem, config.oracle.games
+    with initialize_config_dir(str(CONF), version_base="1.3"):  # of the questions, the one on games
+        config = compose("config", ["experiment=questions/path_inner_steps"])
+    yield "question_path", config.oracle.games
 
 
 def declares(path):
@@ -198,6 +201,7 @@ def test_every_shipped_table_has_at_least_the_games_that_intervals_need():
     assert min(size for size in sizes.values() if size > 1) >= 10
     assert sizes["egpo_tabular"] >= 100
     on_prompts = {path.stem for path in (CONF / "experiment" / "mini").glob("*.yaml")}
+    on_prompts |= {path.stem for path in (CONF / "table").glob("question*.yaml")} - set(sizes)
     tables = [path for path in (CONF / "table").glob("*.yaml") if path.stem not in on_prompts]
     compared = [path.stem for path in tables if declares(path)]
     assert {"egpo_tabular", "egpo_tabular_sampled"} <= set(compared)

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from nlhf_repro.games.checks import MalformedGameError, check_policy
 from nlhf_repro.games.equilibria import EquilibriumError
 from nlhf_repro.interfaces import Array
 
+SHARE_TOLERANCE = 1e-7
+"""A share below it is none: the programs are solved to 1e-9 of the largest margin."""
+
+INFEASIBLE = 2  # scipy's status
+
 
 def equilibrium_share_bounds(lower: ArrayLike) -> tuple[Array, Array]:
     """The least and the largest share of every action in any equilibrium, each [actions].
 
     `lower` [actions, actions] bounds P from below, and 1 - lower^T from above, since P + P^T = 1.
-    An equilibrium p of P has P p <= 1/2, hence lower p <= 1/2: the polytope of such p holds every
-    equilibrium of every P within the bounds, and two linear programs an action give its extent.
-    It may hold more, as entries P[i, j] and P[j, i] are let vary apart: the bounds err outward.
-    Where `lower` is P itself the bounds are the extent of its equilibria. Where bounds hold all
-    entries of an unknown P at once with some confidence, so do these the shares of all its
-    equilibria.
+    An equilibrium p of P has P p <= 1/2, and (P p)_y = 1/2 where p_y > 0; hence lower p <= 1/2, and
+    (upper p)_y >= 1/2 where p_y > 0. The least share of y is a linear program over the first, the
+    largest one over both; an action whose largest share is 0 is left out of the others' programs,
+    until none is found. The bounds err outward, as P[i, j] and P[j, i] are let vary apart, and of
+    the second condition only that of y itself is used. Where `lower` is P itself they are the
+    extent of its equilibria. Where bounds hold all entries of an unknown P at once with some
+    confidence, so do these the shares of all its equilibria.
 
     Raises:
         MalformedGameError: not a square matrix of numbers with 1/2 on its diagonal, or a pair's
             lower bounds sum to more than 1.
         EquilibriumError: a linear program was not solved.
     """
-    matrix = _checked(lower)
-    actions = len(matrix)
-    ends = np.array(
-        [
-            [_least_share(matrix - 0.5, action, sign) for action in range(actions)]
-            for sign in (1.0, -1.0)
-        ]
-    )
-    return np.clip(ends[0], 0.0, 1.0), np.clip(-ends[1], 0.0, 1.0)
+    margins = _checked(lower) - 0.5
+    possible = np.full(len(margins), True)
+    while True:
+        most = np.array([_largest_share(margins, y, possible) for y in range(len(margins))])
+        if (possible == (most > SHARE_TOLERANCE)).all():
+            break
+        possible &= most > SHARE_TOLERANCE
+    least = np.array([_least_share(margins, y, possible) for y in range(len(margins))])
+    return np.clip(least, 0.0, 1.0), np.clip(most, 0.0, 1.0)
 
 
 def exploitability_upper_bound(lower: ArrayLike, policy: ArrayLike) -> float:
@@ -71,20 +77,36 @@ def _checked(lower: ArrayLike) -> Array:
     return matrix
 
 
-def _least_share(margins: Array, action: int, sign: float) -> float:
-    """The least of sign times the action's share over policies p with margins p <= 0."""
-    actions = len(margins)
-    scale = np.abs(margins).max() or 1.0
+def _least_share(margins: Array, action: int, possible: NDArray[np.bool_]) -> float:
+    """The least share of the action in policies p of possible actions with margins p <= 0."""
+    found = _program(np.eye(len(margins))[action], margins, possible)
+    if found is None:
+        raise EquilibriumError(f"No policy of {len(margins)} actions lies within the bounds.")
+    return found
+
+
+def _largest_share(margins: Array, action: int, possible: NDArray[np.bool_]) -> float:
+    """The largest share of the action in such policies that let it be worth 1/2; 0 if none does."""
+    worth = margins[:, action]  # minus what the action is worth at most, less 1/2
+    found = _program(-np.eye(len(margins))[action], np.vstack([margins, worth]), possible)
+    return 0.0 if found is None else -found
+
+
+def _program(aim: Array, rows: Array, possible: NDArray[np.bool_]) -> float | None:
+    """The least aim p over policies p of possible actions with rows p <= 0; None where none is."""
+    actions = len(aim)
     solution = linprog(
-        sign * np.eye(actions)[action],
-        A_ub=margins / scale,
-        b_ub=np.full(actions, 1e-12),  # the rounding of an equilibrium
+        aim,
+        A_ub=rows / (np.abs(rows).max() or 1.0),
+        b_ub=np.full(len(rows), 1e-9),  # the rounding of an equilibrium
         A_eq=np.ones((1, actions)),
         b_eq=[1.0],
-        bounds=(0.0, 1.0),
+        bounds=[(0.0, float(each)) for each in possible],
         method="highs",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
+    if solution.status == INFEASIBLE:
+        return None
     if solution.x is None:
         raise EquilibriumError(
             f"The linear program of the shares of {actions} actions was not solved: "

@@ -171,15 +171,14 @@ def _chosen_and_rejected(row: Mapping[str, Any], where: str) -> PreferenceRecord
             f"{where} has conversations that do not agree up to one last message, the assistant's: "
             "give chosen and rejected responses to the same prompt."
         )
-    prompt = _prompt(chosen[:-1], where) if len(chosen) > 1 else None
-    if prompt is None or (given is not None and _turns(given, "prompt", where) != chosen[:-1]):
-        if prompt is None and given is not None:  # chosen and rejected are the answers alone
-            prompt = _prompt(_turns(given, "prompt", where), where)
-        else:
-            raise ImpossibleSettingError(
-                f"{where} has a prompt that is not what chosen and rejected begin with, or none: "
-                "drop it, or correct it."
-            )
+    beginning = chosen[:-1]  # none where chosen and rejected are the answers alone
+    turns = beginning if given is None else _turns(given, "prompt", where)
+    if not turns or (beginning and turns != beginning):
+        raise ImpossibleSettingError(
+            f"{where} has a prompt that is not what chosen and rejected begin with, or none: drop "
+            "it, or correct it."
+        )
+    prompt = _prompt(turns, where)
     return PreferenceRecord(prompt, answers[0].content, answers[1].content, 1.0)
 
 

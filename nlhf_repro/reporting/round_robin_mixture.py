@@ -45,7 +45,7 @@ def nash_mixture(record: RoundRobinRecord, family: Family, level: float) -> Nash
     hold, all at once, whenever these do: whichever equilibrium is meant, if there are several, and
     whatever has been chosen on the same data. Measured on a cycle with edges of .05 and on a game
     with two equilibria (100 simulations; 60 prompts, SD of .1 between prompts and .02 between
-    seeds): they hold in 99 and 98 % or more with 3 and 5 seeds, where a share's bounds are .8 to 1
+    seeds): they hold in 98 % or more with 3 and with 5 seeds, where a share's bounds are .8 to 1
     and .5 to .8 apart.
     """
     shares, rows = nash_shares(record), len(record.labels)
