@@ -30,7 +30,7 @@ test: $(INSTALLED)
 	@$(BIN)/pytest $(WORKERS)
 
 soak: $(INSTALLED)
-	@NLHF_SOAK_KILLS=50 $(BIN)/pytest -m slow -k killed
+	@NLHF_SOAK_KILLS=100 $(BIN)/pytest -m slow -k killed
 
 speed: $(INSTALLED)
 	@$(BIN)/python benchmarks/speed/tabular.py
