@@ -84,7 +84,7 @@ STATED = {
     "sppo_figure3": {
         "SPPO3": {
             "algorithm.step_size": 1000,
-            "algorithm.responses": 4,
+            "algorithm.responses": 5,
             "algorithm.self_comparison": True,
             "training.iterations": 3,
             "training.groups_per_iteration": 20_000,

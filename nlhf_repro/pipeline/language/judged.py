@@ -25,7 +25,7 @@ from nlhf_repro.interfaces import (
 )
 from nlhf_repro.judges.agreement import agreement
 from nlhf_repro.pipeline.answer_files import answer_file
-from nlhf_repro.pipeline.files import canonical_json
+from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.language.answering import read_answers
 from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.scored import judge_node, judge_of, judged_benchmark
@@ -147,7 +147,7 @@ def score_judged_stage(
         "benchmark": name,
         "version": version,
         "floor": 0.0,
-        "judge": canonical_json(judge.identity),
+        "judge": f"{judge.name} ({digest(judge.identity)[:12]})",  # all of it: judge.json
         "scored_updates": [float(updates[-1])],
         "notes": [
             _provenance(benchmark, judge),
