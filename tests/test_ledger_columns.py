@@ -33,9 +33,18 @@ def test_an_estimate_is_the_stated_sum_of_the_mean_entries():
     assert "2e+06 x sampled tokens + 6e+06 x trained tokens" in flops.explanation(0.95)
 
 
-def test_a_record_without_a_ledger_has_no_cost_of_zero():
-    assert "not recorded" in printed(LedgerEntry("asked", "comparisons"), {})
-    assert "not recorded" in printed(LedgerEstimate("FLOPs", {"scores": 1.0}, "FLOPs"), {})
+@pytest.mark.parametrize(
+    "column",
+    [LedgerEntry("asked", "comparisons"), LedgerEstimate("FLOPs", {"scores": 1.0}, "FLOPs")],
+)
+def test_a_record_without_a_ledger_has_no_cost_of_zero(column):
+    rows = [
+        record("INPO", [[0.1, 0.2]], ledger=dict.fromkeys(("comparisons", "scores"), np.ones(1))),
+        record("unknown", [[0.1, 0.2]]),
+    ]
+    assert texts(render_table(rows, specification(column)))["unknown"][1] == "not recorded"
+    with pytest.raises(ImpossibleSettingError, match="no row recorded"):
+        printed(column, {})
 
 
 @pytest.mark.parametrize(
