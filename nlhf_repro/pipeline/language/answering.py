@@ -65,8 +65,7 @@ def answer_questions(
 ) -> dict[str, Conversation]:
     """A policy's answers by question; None is the reference. The next turn sees those before.
 
-    Every question and turn has a random stream of its own: equal policies answer alike, whatever
-    else is asked.
+    Equal policies answer the same questions alike.
     """
     answered: dict[str, Conversation] = {question.identifier: () for question in questions}
     for turn in range(max(len(question.turns) for question in questions)):
