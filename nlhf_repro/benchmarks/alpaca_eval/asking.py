@@ -93,6 +93,11 @@ class AlpacaEval:
             and self.configuration == _OFFICIAL_JUDGING
         )
 
+    @property
+    def official_judge(self) -> str:
+        """The model that the evaluator's published numbers come from."""
+        return str(self._evaluator["completions_kwargs"]["model_name"])
+
     def questions(self) -> tuple[Question, ...]:
         """The questions, one turn each.
 

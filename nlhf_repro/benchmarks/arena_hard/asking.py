@@ -129,6 +129,11 @@ class ArenaHard:
         """Official questions and opponent, asked as upstream does; the judge's name says whose."""
         return self.source == self.opponent == OFFICIAL and not self._departures()
 
+    @property
+    def official_judge(self) -> str:
+        """The model that the version's published numbers come from."""
+        return {"v0.1": "gpt-4-1106-preview", "v2.0": "gpt-4.1"}[self.version]
+
     def questions(self) -> tuple[Question, ...]:
         """The questions, one turn each: of the official ones 500 (v0.1), or 500 and 250 (v2.0).
 

@@ -103,6 +103,7 @@ class MTBench:
     """
 
     scoring: ClassVar[tuple[str, ...]] = ("maximum_unusable_share",)
+    official_judge: ClassVar[str] = "gpt-4"
 
     mode: Mode
     source: str

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,17 @@ from nlhf_repro.interfaces import (
     JudgeReply,
     JudgeRequest,
     Judgment,
-    Prompt,
-    TextOracle,
-    UnusableAnnotationsError,
 )
-from nlhf_repro.judges.agreement import agreement
 from nlhf_repro.pipeline.answer_files import answer_file
 from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.language.answering import read_answers
+from nlhf_repro.pipeline.language.judged_notes import (
+    agreement_notes,
+    aligned,
+    lost_note,
+    merged,
+    provenance,
+)
 from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.scored import judge_node, judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import at_last, load_trajectory, write_judge_draws, write_scores
@@ -78,7 +81,17 @@ def judge_stage(config: Config, name: str, compared: Compared, folder: Path) -> 
         drawn = [replace(x, draw=d) for d in range(benchmark.repeats) for x in requests]
         judgments[iterate] = judged(asked, benchmark, drawn)
     _write(folder, judgments)
-    description = {"judge": judge.name, "identity": judge.identity, "usage": asdict(asked.usage)}
+    replies = [reply for each in judgments.values() for x in each for reply in x.replies]
+    description = {
+        "judge": judge.name,
+        "identity": judge.identity,
+        "usage": asdict(asked.usage),  # of the process that finished; the replies cost in all:
+        "replies": {
+            "count": len(replies),
+            "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
+            "completion_tokens": sum(reply.completion_tokens for reply in replies),
+        },
+    }
     (folder / JUDGE).write_text(json.dumps(description, indent=2, sort_keys=True))
 
 
@@ -114,9 +127,9 @@ def score_judged_stage(
 ) -> None:
     """Score the last update's verdicts, a draw of the judge at a time; write what was scored.
 
-    scores.parquet has a value a question, the mean over draws; other updates have NaN. A question
-    without a usable verdict takes the mean of the others, which leaves the metric as it is: the
-    benchmark refuses more than a few, and its notes count them. `upstream/` holds every draw's
+    scores.parquet has a value a question, the mean over draws; other updates have NaN. Questions
+    without a usable verdict leave the metric and its variance those of the others (`aligned`): the
+    benchmark refuses more than a few, and the notes count them. `upstream/` holds every draw's
     answers and judgments in the format of the benchmark's own tools.
     """
     benchmark, judge = judged_benchmark(config, name), judge_of(config, name)
@@ -125,20 +138,22 @@ def score_judged_stage(
     updates = load_trajectory(training).updates
     scores: dict[str, Array] = {}
     draws: dict[str, Array] = {}
-    said: list[tuple[str, ...]] = []
+    notes: list[str] = []
     lost = 0
     judgments = _read(asked, benchmark, compared, baseline)
     for iterate, own in compared.own().items():
-        values = []
+        values, said = [], []
         for draw in range(benchmark.repeats):
             written = folder / "upstream" / iterate / f"draw-{draw}"
             written.mkdir(parents=True)
             drawn = [x for x in judgments[iterate] if x.request.draw == draw]
             benchmark.write(written, own, baseline, drawn, judge.name)
-            metric, notes = benchmark.score(written, own.name)
-            said.append(notes)
+            metric, of_draw = benchmark.score(written, own.name)
+            said.append(of_draw)
             lost += len(places) - len(metric.questions)
-            values.append(_aligned(metric.questions, plain_values(metric), places, name))
+            values.append(aligned(metric.questions, plain_values(metric), places, name))
+        prefix = "" if iterate == "last" else f"iterate {iterate}: "
+        notes += [f"{prefix}{note}" for note in merged(said)]
         draws[iterate] = at_last(np.stack(values), len(updates))
         scores[iterate] = at_last(np.mean(values, axis=0), len(updates))
     write_scores(folder, scores, updates, policy_key, name, version)
@@ -150,73 +165,15 @@ def score_judged_stage(
         "judge": f"{judge.name} ({digest(judge.identity)[:12]})",  # all of it: judge.json
         "scored_updates": [float(updates[-1])],
         "notes": [
-            _provenance(benchmark, judge),
+            provenance(benchmark, judge),
             *agreement_notes(judge, LanguageTask(config, None).oracle(), judgments["last"]),
-            *of_every_draw(said),
-            *lost_note(lost, len(places) * len(said)),
+            *notes,
+            *lost_note(lost, len(places) * benchmark.repeats * len(scores)),
         ],
         "questions": list(places),
-        "notes_of_draws": said,
     }
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
     shutil.copy(asked / JUDGE, folder / JUDGE)
-
-
-def of_every_draw(notes: Sequence[Sequence[str]]) -> list[str]:
-    """What is said of all draws alike; counts of single ones stay in benchmark.json."""
-    return [note for note in dict.fromkeys(notes[0]) if all(note in each for each in notes)]
-
-
-def lost_note(lost: int, asked: int) -> list[str]:
-    """Says how many questions had no usable verdict in a draw, if any."""
-    return [f"{lost} of {asked} questions a draw without a usable verdict"] if lost else []
-
-
-def agreement_notes(judge: Judge, oracle: TextOracle, judgments: Sequence[Judgment]) -> list[str]:
-    """How often a local judge prefers what the oracle of training prefers, over pairs of answers.
-
-    Only judges that say what they think of a pair (`preference`) can be compared so.
-    """
-    pairs = [x.request for x in judgments if len(x.request.material.answers) == 2]
-    if not isinstance(judge, Opinionated) or not pairs:
-        return []
-    prompts = [
-        Prompt(x.material.identifier, x.material.conversation, x.material.details) for x in pairs
-    ]
-    first, second = ([x.material.answers[side] for x in pairs] for side in (0, 1))
-    true = oracle.preference(prompts, first, second)
-    share = agreement(judge.preference(pairs), true)
-    return [f"the judge prefers what the oracle of training prefers in {share:.0%} of pairs"]
-
-
-@runtime_checkable
-class Opinionated(Protocol):
-    """A judge that says P(the first answer is preferred) before it puts it into words."""
-
-    def preference(self, requests: Sequence[JudgeRequest]) -> Array:
-        """Shares in [0, 1], [requests]."""
-        ...
-
-
-def _provenance(benchmark: JudgedBenchmark, judge: Judge) -> str:
-    draws = f"{benchmark.repeats} draws of it" if benchmark.repeats > 1 else "asked once"
-    published = "" if benchmark.comparable else "; not comparable with published numbers"
-    return f"judge: {judge.name}, {draws}{published}"
-
-
-def _aligned(
-    questions: Sequence[str], values: Array, places: Mapping[str, int], name: str
-) -> Array:
-    """Values in the benchmark's order; those of lost questions are the mean of the others."""
-    foreign = [question for question in questions if question not in places]
-    if foreign:
-        raise UnusableAnnotationsError(
-            f"benchmark.{name} scored a question {foreign[0]!r} that it did not ask: its scorer "
-            "must name questions by their identifiers."
-        )
-    aligned = np.full(len(places), float(np.mean(values)))
-    aligned[[places[question] for question in questions]] = values
-    return aligned
 
 
 def _write(folder: Path, judgments: Mapping[str, Sequence[Judgment]]) -> None:
