@@ -155,6 +155,24 @@ def test_a_budget_of_calls_ends_the_asking_and_the_next_run_goes_on(tmp_path):
     assert max(server.answered.values()) == 1
 
 
+def test_a_budget_counts_what_earlier_runs_have_kept(tmp_path):
+    requests, path = judge_requests(50), tmp_path / "answers.sqlite"
+    with judging() as server:
+        asked(KeptAnswers(served(server.url), path), requests[:30])
+        later = KeptAnswers(served(server.url, maximum_calls=40, concurrency=1), path)
+        with pytest.raises(JudgeError, match=r"judge.maximum_calls = 40 is reached"):
+            asked(later, requests)
+        assert server.asked.total() == 40
+        with pytest.raises(JudgeError, match=r"judge.maximum_calls = 40 is reached"):
+            asked(KeptAnswers(served(server.url, maximum_calls=40), path), requests)
+        assert server.asked.total() == 40
+        prices = {"prompt_price": 1000.0, "completion_price": 5000.0}
+        poor = served(server.url, maximum_money=0.1, **prices)
+        with pytest.raises(JudgeError, match=r"judge.maximum_money = 0.1"):
+            asked(KeptAnswers(poor, path), requests)
+        assert server.asked.total() == 40
+
+
 def test_a_budget_of_money_is_never_exceeded_and_nearly_used_up():
     requests = judge_requests(200)
     prices = {"prompt_price": 1000.0, "completion_price": 5000.0}

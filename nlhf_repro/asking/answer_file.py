@@ -17,7 +17,7 @@ from typing import final
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
-from nlhf_repro.interfaces import JudgeError, JudgeReply
+from nlhf_repro.interfaces import JudgeError, JudgeReply, JudgeUsage
 
 CLAIM_SECONDS = 60.0  # a claim that nobody has renewed for so long is void
 RENEWAL_SECONDS = 10.0
@@ -82,6 +82,19 @@ class AnswerFile:
             found |= {key: _read(reply) for key, reply in rows}
         return found
 
+    def kept(self, judge: str) -> JudgeUsage:
+        """What the replies of this judge that are kept have cost: calls and tokens."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT reply FROM replies WHERE judge = ?", [_name(judge)]
+            ).fetchall()
+        found = [_read(reply) for (reply,) in rows]
+        return JudgeUsage(
+            calls=len(found),
+            prompt_tokens=sum(reply.prompt_tokens for reply in found),
+            completion_tokens=sum(reply.completion_tokens for reply in found),
+        )
+
     def claim(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that now are the caller's to ask, and nobody else's.
 
@@ -102,7 +115,7 @@ class AnswerFile:
     def keep(self, key: str, reply: JudgeReply, judge: str) -> JudgeReply:
         """Keep the reply and end the claim; returns what is kept, which may be an earlier reply."""
         text = json.dumps(asdict(reply), ensure_ascii=False).encode("utf-8", "surrogatepass")
-        row = [key, text, judge.encode("utf-8", "replace").decode(), time.time()]
+        row = [key, text, _name(judge), time.time()]
         with self._writing() as connection:
             connection.execute("DELETE FROM claims WHERE key = ?", [key])
             new = connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", row)
@@ -203,6 +216,10 @@ def _lives(process: int) -> bool:
     except PermissionError:  # another user's process, alive
         return True
     return True
+
+
+def _name(judge: str) -> str:
+    return judge.encode("utf-8", "replace").decode()
 
 
 def _read(reply: bytes) -> JudgeReply:

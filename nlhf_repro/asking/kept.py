@@ -11,10 +11,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 from nlhf_repro.asking.answer_file import AnswerFile
 from nlhf_repro.interfaces import Judge, JudgeError, JudgeReply, JudgeRequest, JudgeUsage, OnReply
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A judge with a budget, against which the replies that are kept already count."""
+
+    def count_before(self, kept: JudgeUsage) -> None:
+        """Count what they cost, once."""
+        ...
+
 
 POLL_SECONDS = 0.2  # between looks at what another process is asking
 
@@ -72,6 +82,8 @@ class KeptAnswers:
             with closing(AnswerFile(self._path)) as file:
                 self._replay(file, waiting, on_reply)
                 if waiting:
+                    if isinstance(self._judge, Budgeted):
+                        self._judge.count_before(file.kept(self._judge.name))
                     with file.renewing():
                         self._ask_or_wait(file, waiting, requests, on_reply)
         except sqlite3.Error as error:

@@ -16,7 +16,7 @@ class BudgetSpentError(Exception):
 @final
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one judge in one process, None where there is none.
+    """Limits of one judge and the file that keeps its replies, None where there is none.
 
     Attributes:
         maximum_calls: requests that are sent, those that are sent again included.
@@ -52,6 +52,7 @@ class Spending:
         self._in_flight = 0
         self._set_aside = 0.0
         self._lost = 0.0
+        self._before: JudgeUsage | None = None
         self.answered = 0
         self.refused = 0
 
@@ -59,6 +60,16 @@ class Spending:
     def usage(self) -> JudgeUsage:
         """What has been spent so far."""
         return self._usage
+
+    def count_before(self, kept: JudgeUsage) -> None:
+        """Let earlier runs, and other ones, count against the budget: what their replies cost.
+
+        Counted once, when this process begins to ask; runs that ask at the same time see of each
+        other what was kept by then.
+        """
+        with self._lock:
+            if self._before is None:
+                self._before = kept
 
     def reserve(self, most: float, again: bool) -> bool:
         """Whether a request that costs at most so much may be sent now, which is then counted.
@@ -70,10 +81,12 @@ class Spending:
         """
         with self._lock:
             usage, limits = self._usage, self.budget
-            sent = usage.calls + usage.retries
+            before = self._before or JudgeUsage()
+            sent = before.calls + usage.calls + usage.retries
             if limits.maximum_calls is not None and sent >= limits.maximum_calls:
                 raise BudgetSpentError(f"judge.maximum_calls = {limits.maximum_calls} is reached")
-            known = usage.money + self._lost + self._set_aside + most
+            paid = self.budget.price(before.prompt_tokens, before.completion_tokens)
+            known = paid + usage.money + self._lost + self._set_aside + most
             if limits.maximum_money is not None and known > limits.maximum_money:
                 if self._in_flight:
                     return False

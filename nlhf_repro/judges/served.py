@@ -59,8 +59,9 @@ class ServedJudge:
             away and others were answered meanwhile.
         first_wait_s, longest_wait_s: seconds of the backoff. An endpoint that asks for a longer
             wait than the longest ends the asking.
-        maximum_calls: requests sent by this process, repeated ones included; null: no limit.
-        maximum_money: US dollars spent by this process; null: no limit. The most that a request can
+        maximum_calls: replies of this model that are kept already, and requests of this process,
+            repeated ones included; null: no limit.
+        maximum_money: US dollars of both; null: no limit. The most that a request can
             cost, by the bytes of its messages and its token limit, must fit before it is sent.
         prompt_price, completion_price: US dollars a million tokens; null: unknown.
         token_limit: the field that limits a reply's tokens.
@@ -154,6 +155,10 @@ class ServedJudge:
     def usage(self) -> JudgeUsage:
         """What it has cost in this process; `calls` leaves out `retries`."""
         return self._spending.usage
+
+    def count_before(self, kept: JudgeUsage) -> None:
+        """Let the replies that are kept already count against the budget, once."""
+        self._spending.count_before(kept)
 
     def answer(self, requests: Sequence[JudgeRequest], on_reply: OnReply) -> None:
         """Ask the endpoint; `on_reply` is called in this thread.
