@@ -146,6 +146,14 @@ def test_a_pair_without_votes_is_refused_or_called_even(tmp_path: Path) -> None:
     assert oracle.counts == {"with votes": 1, "without votes": 1}
 
 
+def test_questions_without_votes_are_noted(tmp_path: Path) -> None:
+    oracle = votes(tmp_path, row("a", "b", vote="a"), missing="half").oracle(0)
+    oracle.preference(prompts_of(1), ["a"], ["b"])
+    assert oracle.notes == ()
+    oracle.preference(prompts_of(1) * 2, ["a", "c"], ["c", "b"])
+    assert oracle.notes == ("oracle: 2 of 3 questions without votes, each counted as 1/2",)
+
+
 def test_the_file_of_votes_is_its_fingerprint(tmp_path: Path) -> None:
     one = votes(tmp_path, row("x", "y", vote="a")).fingerprint()
     assert one != votes(tmp_path, row("x", "y", vote="b")).fingerprint()

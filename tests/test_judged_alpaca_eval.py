@@ -175,13 +175,14 @@ def test_length_control_takes_a_judge_of_length_to_half(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "controlled").mkdir()
     judge = RuleJudge("longer", 0.9)
-    plain, _ = scored(tmp_path / "plain", own, base, judge)
+    plain, of_plain = scored(tmp_path / "plain", own, base, judge)
     controlled, notes = scored(
         tmp_path / "controlled", own, base, judge, benchmark(metric="lc_win_rate")
     )
     assert abs(controlled.values.mean() - 50) < abs(plain.values.mean() - 50)
     assert not controlled.is_plain_mean
     assert any("not comparable with the leaderboard" in note for note in notes)
+    assert not any("difficulties" in note for note in of_plain), "a win rate has none to lack"
 
 
 def test_the_package_reads_the_files(tmp_path: Path) -> None:

@@ -104,6 +104,13 @@ def test_a_run_on_a_judge_pays_for_both_orders_and_never_twice(tmp_path: Path) -
     again = run_tiny(tmp_path, *JUDGED, **(SMALL | {"benchmark": "[oracle_win_rate]"}))
     assert len(ASKED) == before
     assert run_record(again)["ledger"] == ledger
+    # What the benchmark met with stands beside its scores, the same from kept answers.
+    found = [x.read_text() for x in tmp_path.glob("*/evaluate-*/benchmark.json")]
+    found += [x.read_text() for x in tmp_path.glob("gone-evaluate-*/benchmark.json")]
+    (said,) = {text for text in found if "oracle_win_rate" in text}
+    own, *outcomes = json.loads(said)["notes"]
+    assert own.startswith("oracle: ")
+    assert "verdicts for the place shown: " in outcomes[-1]
     assert "sqlite" not in json.dumps(run_record(again)["stages"])
 
 

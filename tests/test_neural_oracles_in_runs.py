@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ def test_a_policy_is_trained_and_judged_by_a_model(name: str, tmp_path: Path) ->
     assert last["update"] == 2
     assert last["eval/oracle_win_rate/last/mean"] == pytest.approx(np.mean(expected), abs=1e-5)
     assert np.ptp(expected) > 1e-4
+    said = {}
+    for path in (tmp_path / "stages").glob("evaluate-*/benchmark.json"):
+        description = json.loads(path.read_text())
+        said[description["benchmark"]] = description.get("notes", [])
+    assert said.pop("kl_to_reference") == [], "it asks no oracle"
+    biased = [note for note in said["oracle_win_rate"] if "position bias" in note]
+    assert len(biased) == (name != "reward_model") == len(said["oracle_win_rate"])
 
 
 def test_the_weights_and_not_their_name_tell_results_apart(tmp_path: Path) -> None:

@@ -149,12 +149,20 @@ def test_one_draw_claims_nothing_and_equal_draws_add_nothing() -> None:
     assert interval(one) == interval(plain)
     assert isnan(one.judge_variance)
     assert one.judge_draws == 1
-    assert one.note == judge_note(1)
+    assert one.note == judge_note(1, alike=True)
     assert "says nothing about other draws of the judge" in one.note
     same = estimate(scores[:, 0], judge_draws=np.repeat(scores, 5, axis=1))
     assert interval(same) == interval(plain)
     assert same.judge_variance == 0
-    assert same.note == "5 judge draws, whose variance is in the interval"
+    unmeasured = "the judge answered alike in all 5 draws: its variance was not measured"
+    assert (same.judge_alike, same.note) == (True, unmeasured)
+    other = judged(np.random.default_rng(7), 3, 1, 10, 0.3)
+    repeated, again = (np.repeat(x, 5, axis=1) for x in (scores, other))
+    assert difference_of(repeated, again).note == unmeasured
+    again[0, 0, 0] += 1e-9  # one score of one side that differs has been measured
+    measured = difference_of(repeated, again)
+    assert not measured.judge_alike
+    assert measured.note == "5 judge draws, whose variance is in the interval"
     assert (plain.judge_draws, plain.note) == (0, "")
 
 
@@ -209,7 +217,7 @@ def test_mean_covers(seeds: int, draws: int, clusters: int, by_draw: float) -> N
 def test_few_draws_cover_what_the_note_says(seeds: int, draws: int, least: int) -> None:
     covered, _ = coverage(seeds, draws, 40, 0.1, seed=9)
     assert covered >= least - MONTE_CARLO
-    assert f"as little as {least} %" in judge_note(draws)
+    assert f"as little as {least} %" in judge_note(draws, alike=False)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,17 @@ class VotedPreference:
         """A look at a file is no pass of a model."""
         return OracleCost(ordered_passes=0)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many of the questions so far nobody had voted on, if any."""
+        lost = self.counts["without votes"]
+        total = lost + self.counts["with votes"]
+        return (
+            (f"oracle: {lost} of {total} questions without votes, each counted as 1/2",)
+            if lost
+            else ()
+        )
+
     def preference(
         self, prompts: Sequence[Prompt], first: Sequence[str], second: Sequence[str]
     ) -> Array:

@@ -115,6 +115,24 @@ class JudgedPreference:
         known = sum(self.counts[name] for name in ("first", "second", "tie"))
         return (self.counts["first"] - self.counts["second"]) / known if known else float("nan")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Who answers, and how the replies so far came out; nothing before the first."""
+        outcomes = [name for name in ("first", "second", "tie", "unparsed") if self.counts[name]]
+        if not outcomes:
+            return ()
+        total = sum(self.counts[name] for name in outcomes)
+        lost, differ = self.counts["unparsed"], self.counts["orders differ"]
+        said = [f"{lost} of {total} replies without a verdict, each counted as 1/2"] if lost else []
+        verdicts = [f"{self.counts[x]} {x}" for x in outcomes if x != "unparsed"]
+        if verdicts:
+            said.append(
+                f"verdicts for the place shown: {', '.join(verdicts)} (position bias "
+                f"{self.position_bias:+.2f}); {differ} of the pairs had both replies for the same "
+                "place"
+            )
+        return (f"oracle: {self.judge.name}", *said)
+
     def keep_answers(self, path: Path) -> None:
         """Keep the judge's replies in this file, and take those that are in it."""
         self.judge = KeptAnswers(self.judge, path)

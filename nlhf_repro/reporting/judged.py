@@ -55,7 +55,7 @@ def unjudged_note(row: RowRecord, benchmark: str, iterate: str) -> str:
     if draws is None or judges_differ_by_world(row, benchmark):
         return worlds_note(row, benchmark, iterate)
     if draws.shape[1] == 1:
-        return judge_note(1)
+        return judge_note(1, alike=True)
     return f"mean over {_count(draws)}, whose variance is not in the interval"
 
 

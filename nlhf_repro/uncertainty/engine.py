@@ -27,8 +27,7 @@ V_noise, positive half of the time, would then cover 96 to 97 %. Simply adding V
 would count the noise twice. A bootstrap over seeds is no substitute: the nominal 95 % percentile
 interval over 3 seeds covers 75 %.
 
-Scores that are means over draws of a judge vary with the draws as well: `uncertainty.judges` adds
-V_judge where the draws are given.
+Scores that are means over draws of a judge vary with them too: `uncertainty.judges` adds V_judge.
 
 Satterthwaite's interval is not exact. Where neither part dominates, a nominal 95 % interval from
 one random matrix covers at least 87 % with 2 seeds (said in `note`), 92 % with 3, 94 % with 5. So
@@ -97,7 +96,7 @@ def estimate(
     draws = None
     if judge_draws is not None:
         judged = checked_draws(judge_draws, values, "judge_draws")
-        draws = draw_moments(judged.mean(axis=0), _random([judged], known, nested), blocks)
+        draws = draw_moments([judged], _random([judged], known, nested), blocks)
     moments = _moments(columns, runs, draws, known, confidence, _scale(values))
     return Estimate(**asdict(moments), seeds=len(values))
 
@@ -141,7 +140,7 @@ def difference(
     if judge_draws is not None:
         own, other = paired_draws(judge_draws, first, second)
         random = _random([own - other] if matched else [own, other], known, nested)
-        draws = draw_moments(own.mean(axis=0) - other.mean(axis=0), random, blocks)
+        draws = draw_moments([own, other], random, blocks)
     moments = _moments(columns, runs, draws, known, confidence, _scale(first, second))
     return Difference(
         **asdict(moments),
@@ -232,6 +231,7 @@ def _moments(
         seed_standard_deviation_upper=float(np.sqrt(high)),
         judge_variance=draws.variance if draws else 0.0,
         judge_draws=draws.count if draws else 0,
+        judge_alike=draws.alike if draws else False,
     )
 
 
@@ -283,7 +283,7 @@ def _note(columns: Columns, runs: Sequence[Runs], draws: Draws | None, known: bo
     elif any(side.seeds == 2 for side in runs):
         said.append("two seeds: a nominal 95 % interval may cover as little as 87 %")
     if draws:
-        said.append(judge_note(draws.count))
+        said.append(judge_note(draws.count, draws.alike))
     return "; ".join(said)
 
 

@@ -19,7 +19,8 @@ a draw prefers of one algorithm over the other. Strata as in the engine.
 
 The interval is not exact: where neither part dominates, a nominal 95 % interval covers at least
 87 % with 2 draws, 92 % with 3, 93 % with 4, and from 5 draws on what the number of seeds allows
-(Gaussian data, 1 to 10 seeds, 40 to 800 clusters). With one draw J cannot be known.
+(Gaussian data, 1 to 10 seeds, 40 to 800 clusters). With one draw J cannot be known, nor with draws
+that are all alike: a judge that repeats itself (or a cache) was not measured.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Draws:
     count: int
     spread: float  # variance of the draws' means; NaN with a single draw
     counted: float
+    alike: bool  # every score is the same in all draws: nothing was measured of the judge
 
     @property
     def variance(self) -> float:
@@ -55,17 +57,28 @@ class Draws:
         return 0.0 if self.count == 1 else self.variance / self.count
 
 
-def draw_moments(table: Array, random: Sequence[Array], blocks: Blocks) -> Draws:
+def draw_moments(sides: Sequence[Array], random: Sequence[Array], blocks: Blocks) -> Draws:
     """Moments of the draws.
 
     Args:
-        table: Means over seeds (of a difference: first minus second), [draws, clusters].
+        sides: The scores, of a difference the first and the second, [seeds, draws, clusters] each.
         random: The sides whose variance over seeds is in V, [seeds, draws, clusters] each.
         blocks: The columns of every stratum.
     """
+    table = sides[0].mean(axis=0) - sum(side.mean(axis=0) for side in sides[1:])
     means = run_moments(table, blocks)
     within_seeds = sum(_by_seed(side, blocks) for side in random)
-    return Draws(len(table), means.row_variance, means.row_noise + within_seeds)
+    return Draws(
+        count=len(table),
+        spread=means.row_variance,
+        counted=means.row_noise + within_seeds,
+        alike=all(draws_alike(side) for side in sides),
+    )
+
+
+def draws_alike(scores: Array) -> bool:
+    """Whether all draws of [seeds, draws, clusters] are exactly equal, as a single one is."""
+    return bool((scores == scores[:, :1]).all())
 
 
 def _by_seed(side: Array, blocks: Blocks) -> float:
@@ -129,8 +142,11 @@ def paired_draws(
     return own, other
 
 
-def judge_note(draws: int) -> str:
-    """What a table has to print beside an interval from this many draws; 0: no draws are known."""
+def judge_note(draws: int, alike: bool) -> str:
+    """What a table has to print beside an interval from this many draws; 0: no draws are known.
+
+    `alike`: all draws are equal.
+    """
     if draws == 0:
         return ""
     if draws == 1:
@@ -138,6 +154,8 @@ def judge_note(draws: int) -> str:
             "1 judge draw: the interval says nothing about other draws of the judge (re-runs, or "
             "other members of a panel)"
         )
+    if alike:
+        return f"the judge answered alike in all {draws} draws: its variance was not measured"
     said = f"{draws} judge draws, whose variance is in the interval"
     if draws in LEAST_COVERAGE:
         said += f": a nominal 95 % interval may cover as little as {LEAST_COVERAGE[draws]} %"

@@ -43,7 +43,7 @@ from scipy import special
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty.components import Blocks, blocks_of, row_means
 from nlhf_repro.uncertainty.engine import checked_matrix
-from nlhf_repro.uncertainty.judges import checked_draws
+from nlhf_repro.uncertainty.judges import checked_draws, draws_alike, judge_note
 
 
 @final
@@ -105,7 +105,7 @@ def prediction_interval(
         confidence=confidence,
         seeds=len(values),
         judge_draws=count,
-        note=_note(len(values), count, deterministic),
+        note=_note(len(values), count, deterministic, draws is not None and draws_alike(draws)),
     )
 
 
@@ -155,7 +155,9 @@ def _of_two_factors(means: Array) -> tuple[float, float]:
     return variance, max(float(min(each for _, each in parts)), freedom)
 
 
-def _note(seeds: int, draws: int, deterministic: bool) -> str:
+def _note(seeds: int, draws: int, deterministic: bool, alike: bool) -> str:
     if seeds == 1 and not deterministic:
         return "one training run: nothing is known about another"
+    if draws > 1 and alike:
+        return judge_note(draws, alike)
     return "1 judge draw: what other draws add is not in the prediction interval" * (draws == 1)

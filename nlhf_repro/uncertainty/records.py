@@ -40,6 +40,7 @@ class Inference:
     # With one seed it contains what a draw makes of this checkpoint.
     judge_variance: float
     judge_draws: int  # 0: none are known, and `judge_variance` is 0
+    judge_alike: bool  # all draws are equal: the 0 of `judge_variance` was not measured
 
 
 @final

@@ -84,7 +84,7 @@ def compare_rows(
 def judges_said(verdict: Verdict) -> str:
     """What is to be said of the judge's draws; empty where there are none."""
     found = verdict.found
-    said = judge_note(found.judge_draws)
+    said = judge_note(found.judge_draws, found.judge_alike)
     if found.judge_variance > 0:
         said += (
             "; what would settle it takes the judge's variance for 0, so that more is needed, or "

@@ -76,7 +76,7 @@ def summary(
         return f"maximum {values.max():.3g} ({error})"
     level = "" if nested else "; one training run: no training variance"
     if judge_draws is not None and floor <= 0:
-        level += f"; {judge_note(judge_draws.shape[1])}"
+        level += f"; {judge_note(result.judge_draws, result.judge_alike)}"
     count = values.shape[1]
     if count == 1:
         return f"{result.estimate:.4g} (one {items.removesuffix('s')}: no interval)"

@@ -17,7 +17,7 @@ from nlhf_repro.benchmarks.alpaca_eval.package import (
     template,
 )
 from nlhf_repro.benchmarks.alpaca_eval.reference import Reference, read_reference
-from nlhf_repro.benchmarks.alpaca_eval.scores import score_file
+from nlhf_repro.benchmarks.alpaca_eval.scores import NO_DIFFICULTIES, score_file
 from nlhf_repro.benchmarks.annotation_files import read_rows, require_fields
 from nlhf_repro.benchmarks.source_files import fetched, sha256_of
 from nlhf_repro.interfaces import (
@@ -196,7 +196,10 @@ class AlpacaEval:
         verdicts = ", ".join(f"{k} {v}" for k, v in sorted(scores.diagnostics.verdicts.items()))
         identical = scores.diagnostics.identical_outputs
         alike = f"; {identical} identical answers" if identical else ""
-        return replace(metric, questions=named), (f"verdicts: {verdicts}{alike}", *scores.notes)
+        notes = scores.notes
+        if self.metric != "lc_win_rate":  # what length control lacks is nothing to a plain rate
+            notes = tuple(note for note in notes if note != NO_DIFFICULTIES)
+        return replace(metric, questions=named), (f"verdicts: {verdicts}{alike}", *notes)
 
     def _preference(self, question: Question, judgment: Judgment | None) -> float | None:
         """In [1, 2], 2 for the model; a draw where nothing was asked, None without a verdict."""

@@ -12,6 +12,7 @@ from nlhf_repro.benchmarks.alpaca_eval.reference import Reference, refuse_foreig
 from nlhf_repro.benchmarks.clustered import extremes_note, repeated_note
 from nlhf_repro.interfaces import Array, MetricScores, ModelScores
 
+NO_DIFFICULTIES = "no difficulties: not comparable with the leaderboard's LC win rate"
 _REFERENCE_JUDGE = "weighted_alpaca_eval_gpt4_turbo"
 _REFERENCE_BASELINE = "gpt4_1106_preview"
 
@@ -95,7 +96,7 @@ def _notes(annotations: ModelAnnotations, reference: Reference | None) -> list[s
     worst, best = won / (rows + missing), (won + 100 * lost) / (rows + missing)
     notes += extremes_note(lost, rows + missing, worst, best, "win rate")
     if reference is None:
-        notes.append("no difficulties: not comparable with the leaderboard's LC win rate")
+        notes.append(NO_DIFFICULTIES)
         return notes
     if not reference.official:
         notes.append(

@@ -20,6 +20,7 @@ from nlhf_repro.interfaces import (
     Snapshot,
     Split,
     TextBenchmark,
+    TextOracle,
     TrainingSettings,
     oracle_at,
 )
@@ -28,6 +29,7 @@ from nlhf_repro.models.fine_tuning import FineTuningSettings, fine_tune
 from nlhf_repro.models.snapshots import write_parameters
 from nlhf_repro.pipeline.language.checkpoints import checkpoint, checkpoint_path
 from nlhf_repro.pipeline.language.early_stopping import EarlyStopping, best_so_far
+from nlhf_repro.pipeline.language.oracle_notes import oracle_notes
 from nlhf_repro.pipeline.language.prompts import sum_log_prob
 from nlhf_repro.pipeline.language.samples import read_samples, write_samples
 from nlhf_repro.pipeline.language.task import FINE_TUNED, LanguageTask, base_model
@@ -209,14 +211,21 @@ def score_samples_stage(
 
     task = LanguageTask(config, None)
     benchmark: TextBenchmark = build(config["benchmark"][name])
-    updates, values = _scores(task, benchmark, task.settings.evaluation_split, samples)
+    oracle = task.oracle()
+    updates, values = _scores(task, oracle, benchmark, task.settings.evaluation_split, samples)
     if not getattr(benchmark, "may_refuse", False):
         check_scores(values, name, "last", updates, "prompt")
     scores = {"last": values}
     if selection is not None:
         scores["selected"] = values[selected_points(config, selection)]
     write_scores(folder, scores, updates, policy_key, name, benchmark_version)
-    description = {"benchmark": name, "version": benchmark_version, "floor": float(benchmark.floor)}
+    description: dict[str, Any] = {
+        "benchmark": name,
+        "version": benchmark_version,
+        "floor": float(benchmark.floor),
+    }
+    if notes := oracle_notes(oracle):
+        description["notes"] = notes
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
 
 
@@ -228,7 +237,7 @@ def selected_points(config: Config, selection: Answered) -> NDArray[np.int64]:
     chosen_by = task.settings.selection
     assert chosen_by is not None
     judge: TextBenchmark = build(config["benchmark"][chosen_by])
-    updates, judged = _scores(task, judge, "selection", selection)
+    updates, judged = _scores(task, task.oracle(), judge, "selection", selection)
     check_scores(judged, chosen_by, "last", updates, "selection prompt")
     return best_so_far(_sign(judge) * judged.mean(axis=1))
 
@@ -247,10 +256,14 @@ class Answered:
 
 
 def _scores(
-    task: LanguageTask, benchmark: TextBenchmark, split: Split, answered: Answered
+    task: LanguageTask,
+    oracle: TextOracle,
+    benchmark: TextBenchmark,
+    split: Split,
+    answered: Answered,
 ) -> tuple[Array, Array]:
     """Recorded updates [points], and the benchmark's values [points, prompts]."""
-    prompts, oracle = task.prompts(split), task.oracle()
+    prompts = task.prompts(split)
     iterations = task.config["training"]["iterations"]
     own = read_samples(answered.policies, prompts)
     reference = read_samples(answered.reference, prompts)[0]

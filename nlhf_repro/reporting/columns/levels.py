@@ -28,5 +28,6 @@ def engine_note(inference: Inference) -> str:
     """The engine's warning, unless a mark or a line about the whole table says it already."""
     if inference.clusters == 1:
         return ""
-    checkpoint = inference.level == "checkpoint"
-    return judge_note(inference.judge_draws) if checkpoint else inference.note
+    if inference.level == "checkpoint":
+        return judge_note(inference.judge_draws, inference.judge_alike)
+    return inference.note

@@ -70,7 +70,7 @@ def _cells(column: MeanValue | GeometricMeanGap, row: RowRecord, level: float) -
         Cell("in the one before")
         if isnan(found.noise_variance)
         else _deviation(found.noise_variance),
-        _deviation(found.judge_variance) if found.judge_draws > 1 else Cell("not drawn"),
+        _judge(found),
         _share(found, nothing),
     )
 
@@ -90,6 +90,12 @@ def _estimate(
     if floor <= 0:
         raise RefusedCell("no floor for a logarithm")
     return geometric_mean(values, floor, row.deterministic, level, nested).on_log_scale
+
+
+def _judge(found: Estimate) -> Cell:
+    if found.judge_draws <= 1:
+        return Cell("not drawn")
+    return Cell("all draws alike") if found.judge_alike else _deviation(found.judge_variance)
 
 
 def _seed(found: Estimate, nothing: bool) -> Cell:
