@@ -257,4 +257,6 @@ def _first_lines(error: Exception) -> str:
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key:")), ""
     )
     sentence = lines[0].rstrip(".") if lines else type(error).__name__
+    if sentence.startswith("Interpolation to parent node"):
+        return f"{key} would take its value from what it is a part of: set it or choose otherwise."
     return f"{key}: {sentence}; set it or choose otherwise." if key else f"{sentence}."

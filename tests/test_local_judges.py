@@ -231,6 +231,29 @@ def test_the_panel_is_of_the_annotators_that_the_run_has() -> None:
     assert family.judge(0).identity["oracle"]["cycle_strength"] == 4
 
 
+@pytest.mark.parametrize("oracle", ["drifting_annotators", "reward_model"])
+def test_a_panel_with_annotators_of_its_own_stands_beside_any_oracle(oracle: str) -> None:
+    def node(name: str) -> Any:
+        chosen = ["experiment=mini/default", f"oracle={oracle}", f"judge={name}"]
+        return resolved_config(compose_config(chosen))["judge"]
+
+    family = build(node("mini_world_panel"))
+    assert (family.oracle, family.judge(1).panel) == (FAMILY, family)
+    own, others = node("mini_world_panel"), node("annotator_panel")
+    assert [{**x, "oracle": None} for x in (own, others)] == [{**others, "oracle": None}] * 2
+    with pytest.raises(ImpossibleSettingError, match="take judge=mini_world_panel, whose"):
+        build(others)
+
+
+def test_the_panel_of_the_run_is_no_judge_of_its_own_oracle() -> None:
+    chosen = ["experiment=mini/default", "oracle=llm_judge"]
+    sentence = r"^oracle\.judge\.oracle would take its value from what it is a part of: set it"
+    with pytest.raises(ImpossibleSettingError, match=sentence):
+        resolved_config(compose_config([*chosen, "judge@oracle.judge=annotator_panel"]))
+    own = resolved_config(compose_config([*chosen, "judge@oracle.judge=mini_world_panel"]))
+    assert build(own["oracle"]).judge.oracle == FAMILY
+
+
 @dataclass(frozen=True)
 class Lengths:
     """A family of another kind."""

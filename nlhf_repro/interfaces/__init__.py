@@ -93,6 +93,7 @@ from nlhf_repro.interfaces.text import (
     TextOracleWrapper,
     asked_on,
     cost_of,
+    depends_on_company,
     oracle_at,
 )
 
@@ -171,5 +172,6 @@ __all__ = [
     "UnusableAnnotationsError",
     "asked_on",
     "cost_of",
+    "depends_on_company",
     "oracle_at",
 ]

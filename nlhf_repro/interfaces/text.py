@@ -218,6 +218,14 @@ def cost_of(oracle: TextOracle) -> OracleCost:
     return oracle.cost if isinstance(oracle, PricedOracle) else OracleCost()
 
 
+def depends_on_company(oracle: TextOracle) -> bool:
+    """Whether an answer depends on what else is asked in the same call.
+
+    An oracle says so by an attribute `answers_depend_on_company`; without it, it does not.
+    """
+    return bool(getattr(oracle, "answers_depend_on_company", False))
+
+
 def oracle_at(oracle: TextOracle, progress: float) -> TextOracle:
     """The oracle as it is at a share of the iterations; itself where it does not change."""
     return oracle.at(progress) if isinstance(oracle, DriftingOracle) else oracle

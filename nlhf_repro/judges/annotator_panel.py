@@ -65,8 +65,8 @@ class AnnotatorPanel:
         if missing := [name for name in NEEDED if name not in known]:
             raise ImpossibleSettingError(
                 f"judge.oracle = {type(self.oracle).__name__} has no {missing[0]}, so that no "
-                "panel can be drawn from it: give judge.oracle annotators, as oracle=annotators "
-                "has them."
+                "panel can be drawn from it: take judge=mini_world_panel, whose annotators are its "
+                "own, or oracle=annotators."
             )
         try:
             dataclasses.replace(self.oracle, length_bias=self.length_bias, noise=self.noise)
@@ -176,7 +176,7 @@ class PanelJudge:
         if not isinstance(self._own, FeatureOracle):
             raise ImpossibleSettingError(
                 f"{type(self._own).__name__} can write no answer to rate others by: give questions "
-                "with references, or give judge.oracle annotators, as oracle=annotators has them."
+                "with references, or take judge=mini_world_panel."
             )
         types = self._own.responder_preference([prompt], [""]).shape[1]
         texts = [self._own.responder_response(prompt, kind) for kind in range(types)]

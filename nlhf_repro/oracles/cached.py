@@ -13,6 +13,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import (
     Array,
+    ImpossibleSettingError,
     Occasion,
     OccasionalOracle,
     OracleCost,
@@ -20,6 +21,7 @@ from nlhf_repro.interfaces import (
     TextOracle,
     asked_on,
     cost_of,
+    depends_on_company,
     oracle_at,
 )
 
@@ -36,7 +38,8 @@ class Cached:
     are draws or drift, the comparison's name and the progress of the run are part of it, so that no
     two comparisons of a run share an answer, and a run that is resumed reads its own again. A file
     belongs to one oracle (a run names it by everything that the oracle is made of); runs that use
-    it at once see each other's answers. Without a file answers are kept in memory.
+    it at once see each other's answers. Without a file answers are kept in memory. An oracle whose
+    answers depend on what else is asked in a call is refused: a pair does not decide them.
     """
 
     def __init__(self) -> None:
@@ -46,8 +49,27 @@ class Cached:
         """Keep the answers of oracles that are wrapped from now on in this SQLite file."""
         self.path = path
 
+    def check_oracle(self, oracle: TextOracle) -> None:
+        """Refuse an oracle whose answers no pair decides.
+
+        Raises:
+            ImpossibleSettingError: its answers depend on what else is asked in the same call.
+        """
+        if depends_on_company(oracle):
+            raise ImpossibleSettingError(
+                "oracle_wrapper.cached keeps answers by their pair, and those of this oracle "
+                "depend on the other pairs of a call (as of oracle=pair_classifier with "
+                "oracle.aggregation=scores): take cached out of oracle_wrapper, or set "
+                "oracle.aggregation=pairwise."
+            )
+
     def wrap_text(self, oracle: TextOracle) -> TextOracle:
-        """The oracle, asked about what is not known yet."""
+        """The oracle, asked about what is not known yet.
+
+        Raises:
+            ImpossibleSettingError: its answers depend on what else is asked in the same call.
+        """
+        self.check_oracle(oracle)
         known = KnownAnswers(self.path)
         if isinstance(oracle, OccasionalOracle):
             return CachedOnOccasions(oracle, known)

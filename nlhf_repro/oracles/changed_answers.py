@@ -18,6 +18,7 @@ from nlhf_repro.interfaces import (
     TextOracle,
     asked_on,
     cost_of,
+    depends_on_company,
     oracle_at,
 )
 
@@ -65,6 +66,11 @@ class ChangedAnswers:
         """The oracle's."""
         return cost_of(self.oracle)
 
+    @property
+    def answers_depend_on_company(self) -> bool:
+        """As the oracle's do."""
+        return depends_on_company(self.oracle)
+
     def preference(self, prompts: Sequence[Prompt], first: Texts, second: Texts) -> Array:
         """The changed answers, [items]."""
         return self.asked(prompts, first, second, None)
@@ -97,6 +103,11 @@ class ChangedOnOccasions:
     def cost(self) -> OracleCost:
         """The oracle's."""
         return self.made.cost
+
+    @property
+    def answers_depend_on_company(self) -> bool:
+        """As the oracle's do."""
+        return self.made.answers_depend_on_company
 
     def preference(self, prompts: Sequence[Prompt], first: Texts, second: Texts) -> Array:
         """The changed answers outside of training, [items]."""

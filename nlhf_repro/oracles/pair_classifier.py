@@ -130,6 +130,11 @@ class PairClassifierOracle:
         self.bias = PositionBias()
 
     @property
+    def answers_depend_on_company(self) -> bool:
+        """Whether the other pairs of a call change an answer: a score is a mean over a group."""
+        return self.settings.aggregation == "scores"
+
+    @property
     def position_bias(self) -> float:
         """How much the first place was preferred so far, in [-1, 1]; NaN before the first pair."""
         return self.bias.mean

@@ -7,6 +7,7 @@ are written, who tracks them, how they are printed, or what the experiment and i
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from nlhf_repro.pipeline.files import digest
+from nlhf_repro.pipeline.files import canonical_json, digest
 from nlhf_repro.pipeline.parts import build, target_module, targets
 from nlhf_repro.pipeline.sources import source_hashes
 
@@ -74,8 +75,40 @@ def model_settings(config: Config) -> dict[str, Any]:
 
 
 def oracle_settings(config: Config) -> dict[str, Any]:
-    """The node of the oracle, with the hash of the files that it is loaded from where it is."""
-    return _with_files(config["oracle"])
+    """The node of the oracle, with the hash of the files that it is loaded from where it is.
+
+    What it holds is as `with_identities` has it.
+    """
+    return with_identities(_with_files(config["oracle"]), config["world"])
+
+
+def with_identities(node: Config, world: int) -> dict[str, Any]:
+    """The node with every judge inside of it as what decides its replies, and nothing else.
+
+    That is the identity of the judge of the world: budgets, prices and concurrency are no part of
+    it, and the weights of a judge in memory are. Other parts inside of the node have the hash of
+    the files that they are loaded from, as the node itself may have.
+    """
+    return {key: _with_identities(value, world) for key, value in node.items()}
+
+
+def _with_identities(value: Any, world: int) -> Any:
+    if isinstance(value, list | tuple):
+        return [_with_identities(each, world) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" not in value:
+        return with_identities(value, world)
+    if callable(getattr(get_object(value["_target_"]), "judge", None)):
+        identity = _judge_identity(canonical_json(value), world)
+        return {"_target_": value["_target_"], "identity": identity}
+    return with_identities(_with_files(value), world)
+
+
+@cache
+def _judge_identity(node: str, world: int) -> dict[str, Any]:
+    """Read once a process, as the files of its weights are: a tokenizer is loaded for it."""
+    return dict(build(json.loads(node)).judge(world).identity)
 
 
 def _with_files(part: Config, key: str = "files") -> dict[str, Any]:

@@ -29,6 +29,7 @@ from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
     check_language_settings,
     check_oracle_scores,
+    check_wrapped,
 )
 from nlhf_repro.pipeline.language.task import LanguageTask, language_settings
 from nlhf_repro.pipeline.parts import build
@@ -151,6 +152,7 @@ def check_parts(config: Config) -> None:
         check_language_settings(algorithm, settings, language, wrappers, budget)
         task = LanguageTask(config, None)
         oracle = task.oracle()
+        check_wrapped(wrappers, oracle)
         check_oracle_scores(algorithm, wrappers, oracle, task.prompts("training")[0])
         benchmarks = {name: built[f"benchmark.{name}"] for name in config["benchmark"]}
         check_benchmarks(benchmarks, language, oracle)

@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from nlhf_repro.pipeline.files import digest
-from nlhf_repro.pipeline.keys import LANGUAGE_LIBRARIES, train_key
+from nlhf_repro.pipeline.keys import LANGUAGE_LIBRARIES, train_key, with_identities
 from nlhf_repro.pipeline.parts import build, target_module, targets
 from nlhf_repro.pipeline.sources import source_hashes
 
@@ -22,7 +22,11 @@ def answers_key(config: Config, wrapper: str) -> str:
     learned, its answers belong to the training that it was learned in.
     """
     inside = dict(takewhile(lambda item: item[0] != wrapper, config["oracle_wrapper"].items()))
-    nodes = {"oracle": config["oracle"], "wrappers": inside}
+    world = config["world"]
+    nodes = {
+        "oracle": with_identities(config["oracle"], world),
+        "wrappers": {name: with_identities(node, world) for name, node in inside.items()},
+    }
     parts = {name: build(node) for name, node in {"": config["oracle"], **inside}.items()}
     learned = any(hasattr(part, "learn") for part in parts.values())
     return digest(
@@ -33,7 +37,7 @@ def answers_key(config: Config, wrapper: str) -> str:
                 for name, part in parts.items()
                 if hasattr(part, "fingerprint")
             },
-            "world": config["world"],
+            "world": world,
             "training": train_key(config) if learned else None,
             "source": source_hashes(target_module(part) for part in targets(nodes)),
             "versions": {name: version(name) for name in LANGUAGE_LIBRARIES},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from math import inf, isinf
 from typing import Any
 
@@ -127,6 +128,17 @@ def check_oracle_scores(
     asks = any(isinstance(phase, Collect) and phase.labels == "score" for phase in phases)
     if asks and not any(isinstance(x, LearnedOracleWrapper) for x in wrappers):
         oracle.score([prompt], [""])
+
+
+def check_wrapped(wrappers: Sequence[Any], oracle: TextOracle) -> None:
+    """Refuse an oracle that a wrapper cannot have; a learned one answers by itself.
+
+    Raises:
+        ImpossibleSettingError: the wrapper's own sentence.
+    """
+    for wrapper in takewhile(lambda each: not isinstance(each, LearnedOracleWrapper), wrappers):
+        if hasattr(wrapper, "check_oracle"):
+            wrapper.check_oracle(oracle)
 
 
 def _check_learned_budget(learned: int, budget: int) -> None:
