@@ -16,6 +16,7 @@ from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage
 from nlhf_repro.pipeline.keys import is_deterministic
 from nlhf_repro.pipeline.metrics import read_floor, read_scores
 from nlhf_repro.pipeline.parts import build
+from nlhf_repro.pipeline.scored import kind_of
 from nlhf_repro.search import Metric, Parameters, Space
 from nlhf_repro.uncertainty import estimate
 
@@ -108,7 +109,7 @@ def total_comparisons(trials: Sequence[Trial]) -> int:
 
 
 def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
-    """Refuse a metric that the cells do not record, or that is no gap.
+    """Refuse a metric that the cells do not record, that tuning must not see, or that is no gap.
 
     Raises:
         ImpossibleSettingError: naming the key.
@@ -117,6 +118,12 @@ def check_metric(metric: Metric, config: Mapping[str, Any]) -> None:
         raise ImpossibleSettingError(
             f"search.metric.benchmark = {metric.benchmark} is none of the experiment's benchmarks: "
             f"choose from {', '.join(config['benchmark'])}."
+        )
+    if kind_of(config["benchmark"][metric.benchmark]) in ("judged", "model"):
+        raise ImpossibleSettingError(
+            f"search.metric.benchmark = {metric.benchmark} has questions of its own, which tuning "
+            "must not see: choose a gap on the search's own prompts or games, such as "
+            "oracle_exploitability."
         )
     benchmark = build(config["benchmark"][metric.benchmark])
     if not (benchmark.floor > 0 or getattr(benchmark, "estimates_a_gap", False)):

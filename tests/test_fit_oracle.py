@@ -69,6 +69,7 @@ def test_an_oracle_of_every_kind_is_learned_from_a_world(kind: str, world: Path)
         assert report[name]["lower"] <= report[name]["value"] <= report[name]["upper"]
     pairs = ("position_bias", "position_inconsistency", "cycle_share", "cyclic_part")
     assert all((name in report) == (kind != "reward_model") for name in pairs)
+    assert report["source"].endswith("answered by AnnotatorOracle (bernoulli labels)")
 
 
 def test_what_is_learned_is_not_learned_again(

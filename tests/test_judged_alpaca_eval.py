@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from scripted_judges import RuleJudge
 
-from nlhf_repro.benchmarks.alpaca_eval.asking import AlpacaEval, official_questions
+from nlhf_repro.benchmarks.alpaca_eval.asking import AlpacaEval
 from nlhf_repro.benchmarks.alpaca_eval.package import configuration, filled, parsed, template
+from nlhf_repro.benchmarks.alpaca_eval.reference import official_questions
 from nlhf_repro.interfaces import (
     Answers,
     Decoding,

@@ -20,10 +20,17 @@ from nlhf_repro.interfaces import (
     Judgment,
     Question,
 )
+from nlhf_repro.models.causal_lm import CausalLanguageModelPolicy, most_positions
+from nlhf_repro.models.encoding import prompt_tokens
 from nlhf_repro.pipeline.cell import stage_store
 from nlhf_repro.pipeline.evaluation_keys import answers_key, evaluation_key, judgments_key
 from nlhf_repro.pipeline.keys import train_key
-from nlhf_repro.pipeline.language.answering import answer_questions, prompt_of
+from nlhf_repro.pipeline.language.answering import (
+    Answer,
+    answer_questions,
+    check_positions,
+    prompt_of,
+)
 from nlhf_repro.pipeline.language.judged_notes import (
     agreement_notes,
     aligned,
@@ -32,7 +39,7 @@ from nlhf_repro.pipeline.language.judged_notes import (
     provenance,
 )
 from nlhf_repro.pipeline.language.shown_judgments import judged_names, shown_questions
-from nlhf_repro.pipeline.language.task import LanguageTask
+from nlhf_repro.pipeline.language.task import LanguageTask, base_model
 from nlhf_repro.pipeline.metrics import read_scores
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.pipeline.scored import judge_of, judged_benchmark
@@ -278,3 +285,21 @@ def test_answers_of_equal_policies_are_equal() -> None:
     first = answer_questions(task, None, questions, decoding, generators(("test",)))
     second = answer_questions(task, None, questions, decoding, generators(("test",)))
     assert first == second
+
+
+def test_turns_that_may_not_fit_are_refused_before_any_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each turn alone fits, and so do the prompts of both temperatures before their answers."""
+    task = LanguageTask(single_cell(tiny_overrides()).config, None)
+    questions, draws = two_turns(4), generators(("test",))
+    model, tokenizer = base_model(task.config)
+    most = most_positions(model)
+    last = [prompt_of(x, 1, [Answer("", 0, True)]) for x in questions]
+    longest = max(map(len, prompt_tokens(tokenizer, last)))
+    fits = Decoding(1.0, (most - longest) // 2, None, None, {"cold": 0.0})
+    check_positions(model, tokenizer, questions, fits)
+    above = replace(fits, max_new_tokens=fits.max_new_tokens + 1)
+    monkeypatch.setattr(CausalLanguageModelPolicy, "sample", None)
+    with pytest.raises(ImpossibleSettingError, match=rf"has {most}: lower .*max_new_tokens"):
+        answer_questions(task, None, questions, above, draws)

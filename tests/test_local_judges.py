@@ -15,11 +15,11 @@ from nlhf_repro.benchmarks.arena_hard.labels import VERDICTS, parse_label
 from nlhf_repro.benchmarks.mt_bench.ratings import parse_rating
 from nlhf_repro.config import compose_config, resolved_config
 from nlhf_repro.conformance.judge_requests import CHOICES, HOSTILE
-from nlhf_repro.interfaces import ImpossibleSettingError, Judge, JudgeFamily, Message, Prompt
+from nlhf_repro.interfaces import ImpossibleSettingError, Judge, JudgeFamily
 from nlhf_repro.judges.agreement import agreement
 from nlhf_repro.judges.annotator_panel import beginnings
 from nlhf_repro.judges.unrelated import LETTERS, UnrelatedTaste, letter_shares
-from nlhf_repro.judges.verdicts import CUTS, Manner, verdict
+from nlhf_repro.judges.verdicts import CUTS, verdict
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.seeds import generator_for
 
@@ -278,32 +278,3 @@ def test_a_panel_that_cannot_be_is_refused(changes: dict[str, Any], said: str) -
     with pytest.raises(ImpossibleSettingError) as caught:
         panel(**changes)
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
-
-
-def test_an_unrelated_taste_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ImpossibleSettingError, match=r"judge.sharpness = -1 must be from"):
-        UnrelatedTaste(-1, 0.0, 0.0, 0.0)
-    with pytest.raises(ImpossibleSettingError, match=r"judge.position_bias = nan"):
-        Manner(float("nan"), 0.0, 0.0)
-
-
-def test_what_the_annotators_cannot_read_is_refused() -> None:
-    foreign = Prompt("x", (Message("user", "hello"),), {})
-    with pytest.raises(ImpossibleSettingError, match=r"prompt x has no details"):
-        replies(panel().judge(0), [request("token", "a", "b", prompt=foreign)])
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        request("token", "a", "b", choices=("A", "B", "C")),
-        request("label", "a", "b", choices=("A", "B", "C", "D")),
-        request("label", "a"),
-        request("rating", "a", "b"),
-    ],
-    ids=lambda each: f"{each.material.form}{len(each.material.answers)}",
-)
-@pytest.mark.parametrize("judge", [panel().judge(0), UNRELATED.judge(0)], ids=lambda x: x.name)
-def test_a_question_of_no_known_form_is_refused(judge: Judge, asked: Any) -> None:
-    with pytest.raises(ValueError, match=rf"of the form {asked.material.form} has"):
-        replies(judge, [asked])

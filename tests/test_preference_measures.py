@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,12 @@ def test_the_error_against_the_truth_by_hand() -> None:
     truth = np.array([0.7, 0.6, 0.4, 0.1])
     found = against_truth(CASE, truth, [RANKED, CYCLE], [RANKED, RANKED])
     assert found["absolute_error"].value == pytest.approx(np.abs(PREDICTED - truth).mean())
-    assert found["agreement"].value == pytest.approx(3 / 4)
+    assert found["agreement"].value == pytest.approx(2.5 / 4)  # right, wrong, a tie, right
+    undecided = against_truth(CASE, np.full(4, 0.5), [], [])
+    assert undecided["agreement"].value == 1 / 2  # where the truth prefers neither, none agrees
+    flat = replace(CASE, shown=np.full(4, 0.5), exchanged=np.full(4, 0.5))
+    assert against_truth(flat, np.full(4, 0.5), [], [])["agreement"].value == 1 / 2
+    assert against_truth(flat, truth, [], [])["agreement"].value == 1 / 2
     # Of the cycle all mean preferences tie: no rank of its responses, and one prompt remains.
     assert found["rank_correlation"].value == 1
     assert found["rank_correlation"].prompts == 1

@@ -247,6 +247,11 @@ class ModelBenchmark(Protocol):
         """Whether numbers are those that are published under the benchmark's name."""
         ...
 
+    @property
+    def draws_by_seed(self) -> bool:
+        """Whether every training seed is scored with a seed of its own, or all of a world alike."""
+        ...
+
     def fingerprint(self) -> Mapping[str, str]:
         """SHA-256 of the files that its tasks come from; versions and revisions otherwise."""
         ...

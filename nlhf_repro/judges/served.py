@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final, get_args
@@ -181,6 +182,13 @@ class ServedJudge:
         return Call(
             body, self._spending.budget.price(most_prompt_tokens(request), request.max_tokens)
         )
+
+    def check(self) -> None:
+        """Warn where the key is missing; no refusal, since kept replies need none."""
+        try:
+            self._key()
+        except JudgeError as error:
+            warnings.warn(f"{error} Only replies that are kept do without it.", stacklevel=2)
 
     def _key(self) -> str | None:
         if self.key_variable is None:

@@ -211,8 +211,7 @@ class CausalLanguageModelPolicy:
         return total[places][None]
 
     def _check_positions(self) -> None:
-        config = self.model.config.get_text_config(decoder=True)
-        most = getattr(config, "max_position_embeddings", None)
+        most = most_positions(self.model)
         longest = max((len(prompt) for prompt in self._prompts), default=0)
         needed = longest + self.generation.max_new_tokens
         if most is not None and needed > most:
@@ -221,6 +220,13 @@ class CausalLanguageModelPolicy:
                 f"{self.generation.max_new_tokens} need {needed} positions, but the model has "
                 f"{most}: shorten one of them."
             )
+
+
+def most_positions(model: PreTrainedModel) -> int | None:
+    """Tokens that the model has positions for; None where it has no such limit."""
+    config = model.config.get_text_config(decoder=True)
+    most: int | None = getattr(config, "max_position_embeddings", None)
+    return most
 
 
 def _merged(mixture: Sequence[tuple[Snapshot, float]]) -> dict[Snapshot, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from nlhf_repro.interfaces import JudgedBenchmark
+from nlhf_repro.interfaces import JudgedBenchmark, ModelBenchmark
 from nlhf_repro.pipeline.files import digest
 from nlhf_repro.pipeline.keys import (
     base_factors,
@@ -44,8 +44,10 @@ def evaluation_key(config: Config, name: str) -> str:
         scored = {"judgments": judgments_key(config, name), "scoring": own_node(config, name)}
         scored |= environment(config, own_node(config, name), torch=False, module=JUDGED_MODULE)
     elif kind == "model":
-        scored = {"train": train_key(config), **_base(config), "files": build(node).fingerprint()}
+        benchmark: ModelBenchmark = build(node)
+        scored = {"train": train_key(config), **_base(config), "files": benchmark.fingerprint()}
         scored |= {"settings": node, "lm-eval": installed("lm-eval")}
+        scored |= {"seed": config["seed"]} if benchmark.draws_by_seed else {}
         scored |= environment(config, node, torch=False, module=MODEL_MODULE)
     else:
         settings = {"oracle": oracle_settings(config), "benchmark": node}

@@ -149,13 +149,14 @@ def against_truth(
     """The error of a learned preference where the true one is known.
 
     absolute_error: mean |P - P_true|; agreement: share of the comparisons of which both prefer the
-    same response. rank_correlation: of Kendall (tau-b) between the mean preferences of a prompt's
+    same response; one of which either says 1/2 counts half. rank_correlation: of Kendall (tau-b)
+    between the mean preferences of a prompt's
     responses over the others, learned and true; every prompt with three responses and without ties
     of all of them counts once.
     """
     from scipy.stats import kendalltau
 
-    same = ((held_out.predicted > 0.5) == (truth > 0.5)).astype(np.float64)
+    same = (1 + np.sign(held_out.predicted - 0.5) * np.sign(truth - 0.5)) / 2
     pairs = [
         (found.mean(axis=1), there.mean(axis=1))
         for found, there in zip(learned, true, strict=True)

@@ -18,11 +18,11 @@ TITLES = {
     "position_inconsistency": "disagreement of the two orders",
     "cycle_share": "triples that cycle",
     "cyclic_part": "cyclic part of squared log-odds",
-    "true_cycle_share": "triples that cycle, true preference",
-    "true_cyclic_part": "cyclic part of squared log-odds, true preference",
-    "absolute_error": "mean absolute error of P",
-    "agreement": "same preference as the true one",
-    "rank_correlation": "rank correlation with the true one (tau-b)",
+    "true_cycle_share": "triples that cycle, asked oracle",
+    "true_cyclic_part": "cyclic part of squared log-odds, asked oracle",
+    "absolute_error": "mean absolute error of P, against the asked oracle",
+    "agreement": "same preference as the asked oracle, ties half",
+    "rank_correlation": "rank correlation with the asked oracle (tau-b)",
 }
 
 

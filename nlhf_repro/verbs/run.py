@@ -24,6 +24,7 @@ from nlhf_repro.config import (
 from nlhf_repro.interfaces import Algorithm, ImpossibleSettingError, TrainingSettings
 from nlhf_repro.pipeline.cell import run_cell
 from nlhf_repro.pipeline.keys import Config, is_language
+from nlhf_repro.pipeline.language.answering import check_fits
 from nlhf_repro.pipeline.language.parts import check_game_parts, check_language_parts
 from nlhf_repro.pipeline.language.settings import (
     check_benchmarks,
@@ -54,6 +55,7 @@ def run(overrides: Sequence[str], config_dir: str | None, multirun: bool) -> Non
     Raises:
         ImpossibleSettingError: before any cell has begun.
     """
+    warnings.showwarning = show_warning
     arguments = [*search_path_override(config_dir), *at_scale(overrides)]
     add_user_modules(arguments)
     arguments = quote_row(arguments)
@@ -164,19 +166,30 @@ def check_parts(config: Config) -> None:
 def check_asked(config: Config) -> None:
     """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
 
+    A judge that has `check` is asked what it lacks, as is that of the oracle. Positions are checked
+    of models that are built in no time; those of others when the first question is answered.
+
     Raises:
         ImpossibleSettingError: before any model is trained.
     """
+    if config["oracle"].get("judge"):
+        _check_judge(build(config["oracle"]["judge"]).judge(config["world"]))
     for name, node in config["benchmark"].items():
         if kind_of(node) == "model":
             build(node).check()
         elif kind_of(node) == "judged":
-            judge_of(config, name)
+            _check_judge(judge_of(config, name))
             benchmark = judged_benchmark(config, name)
             if not benchmark.questions():
                 raise ImpossibleSettingError(f"benchmark.{name} has no questions: give it some.")
             if benchmark.compares:
                 benchmark.baseline()
+            check_fits(config, benchmark)
+
+
+def _check_judge(judge: Any) -> None:
+    if hasattr(judge, "check"):
+        judge.check()
 
 
 def _part_nodes(config: Config) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from nlhf_repro.interfaces import ImpossibleSettingError, MetricScores
 from nlhf_repro.seeds import seed_for
 
 Examples = Literal["fixed", "by_seed"]
-"""fixed: lm-eval's own draw of few-shot examples, whatever the seed; by_seed: every seed that a
-model is scored with draws its own, so that the spread over seeds holds their luck too."""
+"""fixed: lm-eval's own draw of few-shot examples, whatever the seed; by_seed: every training
+seed draws its own, so that the spread over seeds holds their luck too."""
 
 
 @final
@@ -85,6 +85,11 @@ class HarnessTasks:
     def comparable(self) -> bool:
         """With all documents, up to the shots and the template, which the notes say."""
         return self.limit is None
+
+    @property
+    def draws_by_seed(self) -> bool:
+        """Where examples are drawn anew for every seed."""
+        return self.examples == "by_seed"
 
     def check(self) -> None:
         """Find what is wrong before anything is trained; without network, in under a second.

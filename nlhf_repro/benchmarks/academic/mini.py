@@ -38,6 +38,7 @@ class MiniTasks:
     limit: int | None
     batch_size: int
     comparable: ClassVar[bool] = False
+    draws_by_seed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._harness()

@@ -16,7 +16,11 @@ from nlhf_repro.benchmarks.alpaca_eval.package import (
     switched,
     template,
 )
-from nlhf_repro.benchmarks.alpaca_eval.reference import Reference, read_reference
+from nlhf_repro.benchmarks.alpaca_eval.reference import (
+    Reference,
+    official_questions,
+    read_reference,
+)
 from nlhf_repro.benchmarks.alpaca_eval.scores import NO_DIFFICULTIES, score_file
 from nlhf_repro.benchmarks.annotation_files import read_rows, require_fields
 from nlhf_repro.benchmarks.source_files import fetched, sha256_of
@@ -282,16 +286,6 @@ class AlpacaEval:
         if self.opponent == OFFICIAL:
             return fetched("alpaca_eval", "reference_outputs.json")
         return Path(self.opponent)
-
-
-def official_questions(path: Path) -> tuple[Question, ...]:
-    """The instructions of the official reference outputs, numbered; `dataset` is the category."""
-    rows = read_rows(path)
-    require_fields(rows, ["instruction", "dataset"], path, "AlpacaEval's reference outputs")
-    return tuple(
-        Question(str(number), (str(row["instruction"]),), str(row["dataset"]), ({},))
-        for number, row in enumerate(rows)
-    )
 
 
 def _output_row(question: Question, answers: Answers) -> dict[str, str]:

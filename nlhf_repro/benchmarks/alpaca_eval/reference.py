@@ -30,7 +30,7 @@ from nlhf_repro.benchmarks.annotation_files import (
     shorten,
     text_field,
 )
-from nlhf_repro.interfaces import Array, UnusableAnnotationsError
+from nlhf_repro.interfaces import Array, Question, UnusableAnnotationsError
 
 # Of the 805 instructions in alpaca-eval 0.6.6's example/outputs.json (its source distribution).
 _OFFICIAL_ORDER = "c5770d532bf3f697768ed9a57a05d8b58b2617321ca65070620f059676e7c99a"
@@ -105,6 +105,16 @@ def read_questions(path: Path) -> tuple[str, ...]:
         )
     refuse_duplicates(rows, _instruction, path, "instruction")
     return tuple(text for text in texts if text is not None)
+
+
+def official_questions(path: Path) -> tuple[Question, ...]:
+    """The instructions of the official reference outputs, numbered; `dataset` is the category."""
+    rows = read_rows(path)
+    require_fields(rows, ["instruction", "dataset"], path, "AlpacaEval's reference outputs")
+    return tuple(
+        Question(str(number), (str(row["instruction"]),), str(row["dataset"]), ({},))
+        for number, row in enumerate(rows)
+    )
 
 
 def read_gamed_rows(path: Path) -> GamedRows:

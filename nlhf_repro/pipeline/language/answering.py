@@ -9,9 +9,19 @@ from typing import Any
 
 import torch
 
-from nlhf_repro.interfaces import Answers, Decoding, Message, Prompt, Question, Snapshot
+from nlhf_repro.interfaces import (
+    Answers,
+    Decoding,
+    ImpossibleSettingError,
+    JudgedBenchmark,
+    Message,
+    Prompt,
+    Question,
+    Snapshot,
+)
 from nlhf_repro.pipeline.language.checkpoints import checkpoint
-from nlhf_repro.pipeline.language.task import LanguageTask
+from nlhf_repro.pipeline.language.task import LanguageTask, base_model
+from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.scored import judged_benchmark
 from nlhf_repro.pipeline.stages import generators
 from nlhf_repro.seeds import Generators
@@ -66,6 +76,9 @@ def answer_questions(
     """A policy's answers by question; None is the reference. The next turn sees those before.
 
     Equal policies answer the same questions alike.
+
+    Raises:
+        ImpossibleSettingError: see `check_positions`; nothing was answered.
     """
     answered: dict[str, Conversation] = {question.identifier: () for question in questions}
     for turn in range(max(len(question.turns) for question in questions)):
@@ -75,6 +88,45 @@ def answer_questions(
         for question, answer in zip(asked, drawn, strict=True):
             answered[question.identifier] += (answer,)
     return answered
+
+
+def check_positions(
+    model: Any, tokenizer: Any, questions: Sequence[Question], decoding: Decoding
+) -> None:
+    """Refuse what may not fit: a question's turns with answers as long as they may be.
+
+    Raises:
+        ImpossibleSettingError: naming the question.
+    """
+    from nlhf_repro.models.causal_lm import most_positions
+    from nlhf_repro.models.encoding import prompt_tokens
+
+    most = most_positions(model)
+    unanswered = [
+        prompt_of(x, len(x.turns) - 1, [Answer("", 0, True)] * (len(x.turns) - 1))
+        for x in questions
+    ]
+    for question, tokens in zip(questions, prompt_tokens(tokenizer, unanswered), strict=True):
+        turns = len(question.turns)
+        needed = len(tokens) + turns * decoding.max_new_tokens
+        if most is not None and needed > most:
+            raise ImpossibleSettingError(
+                f"question {question.identifier} of {len(tokens)} tokens with {turns} answers of "
+                f"up to {decoding.max_new_tokens} needs {needed} positions, but the model has "
+                f"{most}: lower the benchmark's decoding.max_new_tokens."
+            )
+
+
+def check_fits(config: Mapping[str, Any], benchmark: JudgedBenchmark) -> None:
+    """`check_positions` of a model that is built in no time; nothing of one that is loaded.
+
+    Raises:
+        ImpossibleSettingError: see `check_positions`.
+    """
+    from nlhf_repro.models.mini_llama import MiniLlama
+
+    if isinstance(build(config["model"]), MiniLlama):
+        check_positions(*base_model(config), benchmark.questions(), benchmark.decoding)
 
 
 def prompt_of(question: Question, turn: int, answers: Sequence[Answer]) -> Prompt:
@@ -103,6 +155,8 @@ def _draw(
         places = [place for place, own in enumerate(temperatures) if own == temperature]
         greedy = replace(decoding, top_k=1) if temperature == 0 else decoding
         policy = task.policy(tuple(prompts[place] for place in places), greedy)
+        if turn == 0:  # all questions, while nothing is answered yet
+            check_positions(policy.model, policy.tokenizer, asked, decoding)
         numbers = policy.sample(
             [(snapshot or policy.snapshot({}), 1.0)],
             temperature or 1.0,

@@ -1,4 +1,4 @@
-"""What an oracle is learned from: a data set, or what the annotators of a world answer."""
+"""What an oracle is learned from: a data set, or what the oracle of a world answers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def world_comparisons(
     return Comparisons(
         tuple(PreferenceRecord(*record) for record in records),
         f"{settings.comparisons} comparisons of the reference policy's responses in world {world}, "
-        f"answered by its annotators ({settings.labels} labels)",
+        f"answered by {type(oracle).__name__} ({settings.labels} labels)",
         oracle,
         responses,
     )

@@ -32,7 +32,7 @@ def score_model_stage(
     benchmark: ModelBenchmark = build(config["benchmark"][name])
     policy = LanguageTask(config, base).policy(())
     updates = load_trajectory(training).updates
-    seed = seed_for("model benchmark", config["world"]) % 2**31
+    seed = scoring_seed(config, benchmark)
     scores, questions, notes = {}, [], []
     for iterate, update in iterates.items():
         policy.load(checkpoint(training, update))
@@ -53,3 +53,9 @@ def score_model_stage(
         "questions": questions,
     }
     (folder / "benchmark.json").write_text(json.dumps(description, sort_keys=True))
+
+
+def scoring_seed(config: Config, benchmark: ModelBenchmark) -> int:
+    """What a benchmark draws with: the same for all policies of a world, or of a training seed."""
+    own = [config["seed"]] if benchmark.draws_by_seed else []
+    return seed_for("model benchmark", config["world"], *own) % 2**31
