@@ -159,14 +159,18 @@ def problem_of(config: Settings, tuned: Iterable[str]) -> dict[str, Any]:
 
 
 def _check_problem(winners: Winners, name: str, label: str, config: Settings) -> None:
-    """Refuse another problem; keys that the algorithm has got since keep what it was by default."""
+    """Refuse another problem.
+
+    Keys that the algorithm has got since keep what it was by default, and a setting that is null,
+    as one that came later is where nobody sets it, is one that was not there.
+    """
     winner = winners.rows[name]
     was, now = winner.problem, problem_of(config, winner.tuned_keys())
     differing = [
         f"{key} ({_shown(now, key)} here, {_shown(was, key)} there)"
         for key in {**was, **now}
         if (key in was or not key.startswith("algorithm."))
-        and (key not in was or key not in now or was[key] != now[key])
+        and was.get(key) != now.get(key)
     ]
     if differing:
         raise ImpossibleSettingError(

@@ -93,3 +93,12 @@ def test_committed_winners_know_their_problems_without_the_tuned_keys(path: Path
         assert winner.problem["budget.comparisons"] == winner.budget
         assert not winner.tuned_keys() & set(winner.problem)
         assert not {"oracle.games", "world", "seed"} & set(winner.problem)
+
+
+def test_a_setting_that_came_later_and_is_null_changes_no_problem() -> None:
+    """The winners of nash_against_bradley_terry were written before language.patience was a key."""
+    cells = experiment_cells(["experiment=mini/nash_against_bradley_terry"])
+    assert cells[0].config["language"]["patience"] is None and cells[0].tuning is not None
+    given = ["language.selection=oracle_win_rate", "language.patience=2"]
+    with pytest.raises(ImpossibleSettingError, match=r"language.patience .2 here, absent there"):
+        experiment_cells(["experiment=mini/nash_against_bradley_terry", *given])
