@@ -36,6 +36,7 @@ LANGUAGE = LanguageSettings(
     evaluation_split="evaluation",
     evaluation_samples=4,
     selection=None,
+    patience=None,
     resume_every=None,
     snapshots="memory",
 )

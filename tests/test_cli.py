@@ -200,7 +200,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     conf = user_folder(tmp_path, seconds=10.0)
     process = start(tmp_path, "reproduce", "small", "--config-dir", str(conf))
     records = tmp_path / "outputs" / "runs"
-    deadline = time.time() + 60
+    deadline = time.time() + 180
     while not (running := list(records.glob("*/run.json"))) and time.time() < deadline:
         time.sleep(0.1)
     worker = json.loads(running[0].read_text())["process"]

@@ -19,6 +19,14 @@ SMALLER = {  # overrides that shorten a command without changing what it does
         *("language.fine_tuning.steps=20", "language.fine_tuning.warmup_steps=5"),
         *("prompts.evaluation=8", "language.evaluation_samples=4"),
     ],
+    "run benchmark=": [
+        *("algorithm.gradient_steps=2", "training.iterations=2", "training.groups_per_iteration=8"),
+        *("language.fine_tuning.steps=20", "language.fine_tuning.warmup_steps=5"),
+    ],
+    "run pipeline=fit_oracle": [
+        *("fit.comparisons=600", "fit.steps=20", "fit.check_every=10", "prompts.training=256"),
+        *("language.fine_tuning.steps=20", "language.fine_tuning.warmup_steps=2"),
+    ],
     "reproduce egpo_tabular": ["oracle.games=2", "training.record_points=20"],
     "check my_method": ["oracle.games=2", "budget.comparisons=400", "seeds.values=[0]"],
     "table egpo_tabular": ["oracle.games=2", "training.record_points=20"],

@@ -60,7 +60,7 @@ def test_what_decides_sampled_training_is_in_its_key(override: str) -> None:
     assert train_key(config(*sampled, override)) != train_key(config(*sampled))
 
 
-@pytest.mark.parametrize("part", ["source_hashes", "version", "machine"])
+@pytest.mark.parametrize("part", ["source_hashes", "installed", "machine"])
 def test_code_libraries_and_machine_are_in_every_key(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
