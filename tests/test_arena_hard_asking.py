@@ -93,13 +93,13 @@ def test_a_judge_that_prefers_the_longer_answer_has_a_closed_form(
     assert metric.values.mean() == pytest.approx(expected, abs=1e-12)
     assert metric.metric == "score/own_questions" and len(metric.questions) == QUESTIONS
     assert f"own questions and judge prompts, under the rules of Arena-Hard {version}" in notes
-    assert "verdicts: A>>B 11, B>>A 11, A=B 2; 0.0 % flip with the position" in notes
+    assert "verdicts: A=B: 2, A>>B: 11, B>>A: 11; 0.0 % flip with the position" in notes
 
 
 def test_a_judge_of_positions_gives_half_and_always_flips(tmp_path: Path, questions: Path) -> None:
     metric, notes = scored(benchmark(questions), tmp_path / "out", first_position)
     assert metric.values.mean() == 50
-    assert "verdicts: A>>B 24; 100.0 % flip with the position" in notes
+    assert "verdicts: A>>B: 24; 100.0 % flip with the position" in notes
 
 
 @pytest.mark.parametrize("version", ["v0.1", "v2.0"])

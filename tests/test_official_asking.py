@@ -233,7 +233,7 @@ def test_official_questions_of_mt_bench_compose_requests(
     bench.write(tmp_path / "out", own, None, judged(bench, requests, longer), "gpt-4")
     metric, notes = bench.score(tmp_path / "out", "own")
     assert metric.values.tolist() == [(9 + 6) / 2] * 80
-    assert notes[:2] == ("MT-Bench, single", "verdicts: 6 80, 9 80")
+    assert notes[:2] == ("MT-Bench, single", "verdicts: 6: 80, 9: 80")
     assert not any("other than the protocol's" in note or "own list" in note for note in notes)
     pairs = MTBench(mode="pairwise", opponent="reference_policy", **settings)
     assert not pairs.comparable and len(pairs.requests(own, base)) == 320

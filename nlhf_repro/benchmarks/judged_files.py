@@ -153,8 +153,8 @@ def departure_notes(settings: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:
 
 def reading_note(diagnostics: Diagnostics) -> str:
     """What the judge said, how much of it gave no value, and how often its verdict flips."""
-    said = sorted(diagnostics.verdicts.items(), key=lambda item: (-item[1], item[0]))
-    parts = ["verdicts: " + (", ".join(f"{verdict} {count}" for verdict, count in said) or "none")]
+    said = sorted(diagnostics.verdicts.items(), key=lambda item: (len(item[0]), item[0]))
+    parts = ["verdicts: " + (", ".join(f"{verdict}: {count}" for verdict, count in said) or "none")]
     parts += [f"{count} {reason}" for reason, count in sorted(diagnostics.unusable.items())]
     if diagnostics.position_flip_rate is not None:
         parts.append(f"{100 * diagnostics.position_flip_rate:.1f} % flip with the position")
