@@ -169,8 +169,7 @@ def _check_problem(winners: Winners, name: str, label: str, config: Settings) ->
     differing = [
         f"{key} ({_shown(now, key)} here, {_shown(was, key)} there)"
         for key in {**was, **now}
-        if (key in was or not key.startswith("algorithm."))
-        and was.get(key) != now.get(key)
+        if (key in was or not key.startswith("algorithm.")) and was.get(key) != now.get(key)
     ]
     if differing:
         raise ImpossibleSettingError(

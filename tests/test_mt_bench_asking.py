@@ -211,7 +211,7 @@ def test_lost_verdicts_of_pairs_are_errors(tmp_path: Path, questions: Path) -> N
     bench = benchmark(questions, "pairwise", maximum_unusable_share=0.1)
     metric, notes = scored(bench, tmp_path / "out", script)
     assert "1" not in metric.questions and len(metric.questions) == 7
-    assert any("error 1" in note and "1 no verdict" in note for note in notes)
+    assert any("error: 1" in note and "1 no verdict" in note for note in notes)
     with pytest.raises(UnusableAnnotationsError):
         scored(bench, tmp_path / "none", lambda _: "no idea")
 
