@@ -43,8 +43,8 @@ def score_model_stage(
         questions = list(metric.questions)
         notes += list(said)
     write_scores(folder, scores, updates, policy_key, name, version)
-    said = benchmark.comparable or any("not comparable" in note for note in notes)
-    published = [] if said else ["not comparable with published numbers"]
+    is_said = benchmark.comparable or any("not comparable" in note for note in notes)
+    published = [] if is_said else ["not comparable with published numbers"]
     description = {
         "benchmark": name,
         "version": version,
