@@ -1,3 +1,3 @@
 """Nash learning from human feedback: algorithms, oracles and benchmarks, compared honestly."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
