@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scripted_judges import RuleJudge
 
@@ -70,7 +71,6 @@ def scored(
 
 @pytest.mark.parametrize("word", ["plain", "with  spaces ", "ünï"])
 def test_messages_are_those_of_the_package(word: str) -> None:
-    import pandas as pd
     from alpaca_eval.utils import make_prompts, prompt_to_chatml
 
     path = configuration(EVALUATOR)["prompt_template"]
@@ -166,6 +166,8 @@ def test_a_hostile_answer_changes_no_other_row(tmp_path: Path, attack: str) -> N
     assert found.questions == expected.questions
     others = np.arange(100) != 7
     np.testing.assert_array_equal(found.values[others], expected.values[others])
+    for name in ("annotations", "model_outputs"):  # alpaca-eval reads files with pandas
+        assert len(pd.read_json(tmp_path / "wild" / f"{name}.json")) == 100
 
 
 def test_length_control_takes_a_judge_of_length_to_half(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ _LONGEST_STEM = 100
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, in ASCII, into a folder that is made where it is absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(_sound(row), allow_nan=False) + "\n" for row in rows)
+    text = "".join(json.dumps(sound(row), allow_nan=False) + "\n" for row in rows)
     path.write_text(text, encoding="ascii", newline="\n")
 
 
@@ -176,10 +176,10 @@ def checked_source(source: str, opponent: str | None, benchmark: str) -> None:
         )
 
 
-def _sound(value: Any) -> Any:
+def sound(value: Any) -> Any:
     """The value with every surrogate in its texts replaced."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, Mapping):
-        return {key: _sound(each) for key, each in value.items()}
-    return [_sound(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: sound(each) for key, each in value.items()}
+    return [sound(each) for each in value] if isinstance(value, list | tuple) else value

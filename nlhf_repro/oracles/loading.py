@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Literal, final
 
@@ -26,6 +26,11 @@ class Checkpoint:
     dtype: Dtype
     device: str
     unsafe_weights: bool
+
+
+def checkpoint_of(settings: Any) -> Checkpoint:
+    """What of an oracle's settings decides the loaded model; they have fields of the same names."""
+    return Checkpoint(**{each.name: getattr(settings, each.name) for each in fields(Checkpoint)})
 
 
 @lru_cache(maxsize=2)  # the stages of a run ask for the same

@@ -19,7 +19,7 @@ from nlhf_repro.interfaces import (
 )
 from nlhf_repro.oracles.batching import Row, RowNumbers, sigmoid
 from nlhf_repro.oracles.guarded_tokens import GuardedTokenizer
-from nlhf_repro.oracles.loading import Checkpoint, Dtype, check_sizes, loaded
+from nlhf_repro.oracles.loading import Dtype, check_sizes, checkpoint_of, loaded
 from nlhf_repro.oracles.ordered_pairs import PositionBias, averaged, in_both_orders
 from nlhf_repro.weights import fingerprint
 
@@ -103,13 +103,7 @@ class PairClassifierOracle:
     def __init__(self, settings: PairClassifier) -> None:
         self.settings = settings
         self._model, self._tokenizer = loaded(
-            Checkpoint(
-                settings.name_or_path,
-                settings.revision,
-                settings.dtype,
-                settings.device,
-                settings.unsafe_weights,
-            ),
+            checkpoint_of(settings),
             "pair ranker",
         )
         self._guarded = GuardedTokenizer(self._tokenizer, _EVERY_MARK)

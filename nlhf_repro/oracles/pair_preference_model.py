@@ -28,7 +28,7 @@ from nlhf_repro.oracles.guarded_tokens import (
     require_chat_template,
     without_begin,
 )
-from nlhf_repro.oracles.loading import Checkpoint, Dtype, check_sizes, loaded
+from nlhf_repro.oracles.loading import Dtype, check_sizes, checkpoint_of, loaded
 from nlhf_repro.oracles.ordered_pairs import PositionBias, averaged, in_both_orders
 from nlhf_repro.weights import fingerprint
 
@@ -119,13 +119,7 @@ class PairPreferenceOracle:
     def __init__(self, settings: PairPreferenceModel) -> None:
         self.settings = settings
         self._model, self._tokenizer = loaded(
-            Checkpoint(
-                settings.name_or_path,
-                settings.revision,
-                settings.dtype,
-                settings.device,
-                settings.unsafe_weights,
-            ),
+            checkpoint_of(settings),
             "causal language model",
         )
         require_chat_template(self._tokenizer)

@@ -26,7 +26,7 @@ from nlhf_repro.oracles.guarded_tokens import (
     require_chat_template,
     without_begin,
 )
-from nlhf_repro.oracles.loading import Checkpoint, Dtype, check_sizes, loaded
+from nlhf_repro.oracles.loading import Dtype, check_sizes, checkpoint_of, loaded
 from nlhf_repro.weights import fingerprint
 
 _KEPT_SCORES = 200_000  # then all are forgotten
@@ -85,13 +85,7 @@ class RewardOracle:
     def __init__(self, settings: RewardModel) -> None:
         self.settings = settings
         self._model, self._tokenizer = loaded(
-            Checkpoint(
-                settings.name_or_path,
-                settings.revision,
-                settings.dtype,
-                settings.device,
-                settings.unsafe_weights,
-            ),
+            checkpoint_of(settings),
             "sequence classifier",
         )
         if self._model.config.num_labels != 1:

@@ -20,7 +20,13 @@ from nlhf_repro.benchmarks.annotation_files import (
     require_fields,
     text_field,
 )
-from nlhf_repro.interfaces import Array, Diagnostics, UnusableAnnotationsError
+from nlhf_repro.interfaces import (
+    Answers,
+    Array,
+    Diagnostics,
+    Question,
+    UnusableAnnotationsError,
+)
 
 _FIELDS = ("instruction", "output_1", "output_2", "generator_1", "generator_2", "preference")
 
@@ -82,6 +88,16 @@ def read_annotations(
         _model(model, group, judge, path, expected[model], maximum_unusable_share)
         for model, group in groups
     )
+
+
+def output_row(question: Question, answers: Answers) -> dict[str, str]:
+    """A model's answer to a question, as a row of a model_outputs.json."""
+    return {
+        "instruction": question.turns[0],
+        "output": answers.texts[question.identifier][0],
+        "generator": answers.name,
+        "dataset": question.category,
+    }
 
 
 def by_model(rows: Sequence[Row], path: Path) -> dict[str, list[Row]]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
+from nlhf_repro.benchmarks.alpaca_eval.annotations import output_row
 from nlhf_repro.benchmarks.alpaca_eval.package import (
     configuration,
     filled,
@@ -23,6 +24,15 @@ from nlhf_repro.benchmarks.alpaca_eval.reference import (
 )
 from nlhf_repro.benchmarks.alpaca_eval.scores import NO_DIFFICULTIES, score_file
 from nlhf_repro.benchmarks.annotation_files import read_rows, require_fields
+from nlhf_repro.benchmarks.judged_files import (
+    MINI,
+    OFFICIAL,
+    REFERENCE_POLICY,
+    checked_source,
+    own_file,
+    refuse_settings,
+    sound,
+)
 from nlhf_repro.benchmarks.source_files import fetched, sha256_of
 from nlhf_repro.interfaces import (
     Answers,
@@ -37,7 +47,6 @@ from nlhf_repro.interfaces import (
 )
 from nlhf_repro.questions import mini_questions, read_questions
 
-OFFICIAL, MINI, REFERENCE_POLICY = "official", "mini", "reference_policy"
 _OFFICIAL_JUDGING = "weighted_alpaca_eval_gpt4_turbo"
 
 
@@ -77,15 +86,13 @@ class AlpacaEval:
     decoding: Decoding
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise ImpossibleSettingError(
-                f"benchmark.alpaca_eval.repeats = {self.repeats} asks nothing: give at least 1."
-            )
-        if not 0 <= self.maximum_unusable_share < 1:
-            raise ImpossibleSettingError(
-                f"benchmark.alpaca_eval.maximum_unusable_share = {self.maximum_unusable_share} "
-                "must be in [0, 1)."
-            )
+        refuse_settings(
+            {
+                "alpaca_eval.repeats": (self.repeats, 1, 1000),
+                "alpaca_eval.maximum_unusable_share": (self.maximum_unusable_share, 0, 1),
+            }
+        )
+        checked_source(self.source, self.opponent, "alpaca_eval")
         configuration(self.configuration)
 
     @property
@@ -166,8 +173,8 @@ class AlpacaEval:
         assert baseline is not None
         said = {judgment.request.identifier: judgment for judgment in judgments}
         for name, answers in (("model_outputs", own), ("reference_outputs", baseline)):
-            rows = [_output_row(question, answers) for question in self.questions()]
-            (folder / f"{name}.json").write_text(json.dumps(rows, indent=1))
+            rows = [output_row(question, answers) for question in self.questions()]
+            (folder / f"{name}.json").write_text(json.dumps(sound(rows), indent=1))
         annotated = [
             {
                 "instruction": question.turns[0],
@@ -181,7 +188,7 @@ class AlpacaEval:
             }
             for question in self.questions()
         ]
-        (folder / "annotations.json").write_text(json.dumps(annotated, indent=1))
+        (folder / "annotations.json").write_text(json.dumps(sound(annotated), indent=1))
 
     def score(self, folder: Path, own: str) -> tuple[MetricScores, tuple[str, ...]]:
         """The metric, question by question, from annotations.json."""
@@ -280,18 +287,11 @@ class AlpacaEval:
     def _source_path(self) -> Path:
         if self.source == OFFICIAL:
             return fetched("alpaca_eval", "reference_outputs.json")
-        return mini_questions("alpaca_eval") if self.source == MINI else Path(self.source)
+        if self.source == MINI:
+            return mini_questions("alpaca_eval")
+        return own_file(self.source, "alpaca_eval.source")
 
     def _opponent_path(self) -> Path:
         if self.opponent == OFFICIAL:
             return fetched("alpaca_eval", "reference_outputs.json")
-        return Path(self.opponent)
-
-
-def _output_row(question: Question, answers: Answers) -> dict[str, str]:
-    return {
-        "instruction": question.turns[0],
-        "output": answers.texts[question.identifier][0],
-        "generator": answers.name,
-        "dataset": question.category,
-    }
+        return own_file(self.opponent, "alpaca_eval.opponent")
