@@ -64,6 +64,7 @@ def measured_runs(output_dir: Path) -> list[MeasuredRun]:
         record = read_run(path.parent)
         if record.get("status") != "complete" or record.get("host") != socket.gethostname():
             continue
+        # A run that cannot be read gives no time; the plan says how many runs a time rests on.
         with contextlib.suppress(OSError, yaml.YAMLError, KeyError):
             config = yaml.load((path.parent / "config.yaml").read_text(), _loader())
             found.append(MeasuredRun(record["key"], config, record))
