@@ -21,7 +21,7 @@ from nlhf_repro.reporting import render_round_robin, render_table, to_csv
 from nlhf_repro.reporting.cells import Cell, TableRow
 from nlhf_repro.reporting.curves import figure_panels
 from nlhf_repro.reporting.report import report_document, report_page
-from nlhf_repro.reporting.report.answers import comparison_answers
+from nlhf_repro.reporting.answers import comparison_answers
 from nlhf_repro.uncertainty import (
     Components,
     detectable_difference,

@@ -1,8 +1,10 @@
 """Tables and figures from the records of an experiment; the statistics come from `uncertainty`."""
 
+from nlhf_repro.reporting.answers import Answer, table_answers
 from nlhf_repro.reporting.cells import Cell, RefusedCell, Table, TableRow
 from nlhf_repro.reporting.csv_export import to_csv
 from nlhf_repro.reporting.figure import draw_figures
+from nlhf_repro.reporting.forest import draw_forest
 from nlhf_repro.reporting.latex import to_latex
 from nlhf_repro.reporting.markdown import to_markdown
 from nlhf_repro.reporting.published_matrix import check_published_matrix
@@ -14,6 +16,7 @@ from nlhf_repro.reporting.specification import TableSpecification, table_specifi
 from nlhf_repro.reporting.table import render_cost_table, render_table
 
 __all__ = [
+    "Answer",
     "Cell",
     "RefusedCell",
     "Table",
@@ -22,11 +25,13 @@ __all__ = [
     "check_published_matrix",
     "check_published_rows",
     "draw_figures",
+    "draw_forest",
     "render_cost_table",
     "render_published_matrix",
     "render_round_robin",
     "render_table",
     "samples_page",
+    "table_answers",
     "table_specification",
     "to_csv",
     "to_latex",

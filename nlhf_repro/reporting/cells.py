@@ -49,17 +49,22 @@ def joined(*notes: str) -> str:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A label and one cell a column of the table's header."""
+    """A label and one cell a column of the table's header.
+
+    `published` where it repeats a row of a paper that was not run.
+    """
 
     label: str
     cells: tuple[Cell, ...]
+    published: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
     """A finished table: everything that a renderer prints, in printing order.
 
-    `header` names the label column first, so it is one longer than the cells of a row.
+    `header` names the label column first, so it is one longer than the cells of a row. `reach` are
+    those of the notes without which a number looks surer than it is: a terminal shows them alone.
     """
 
     title: str
@@ -67,3 +72,4 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[TableRow, ...]
     notes: tuple[str, ...]
+    reach: tuple[str, ...] = ()

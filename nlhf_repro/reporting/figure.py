@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,13 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def figure_style() -> AbstractContextManager[None]:
+    """Matplotlib's settings for all figures, whatever a user's own are."""
+    import matplotlib as mpl
+
+    return mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": "agg"})
+
+
 def draw_figures(
     rows: Sequence[RowRecord], specification: TableSpecification, folder: Path
 ) -> list[Path]:
@@ -56,11 +64,10 @@ def draw_figures(
 def _draw(
     panels: Sequence[Panel], specification: AnyFigure, reading: str, folder: Path
 ) -> list[Path]:
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": "agg"}):
+    with figure_style():
         looks = _looks(panels)
         width, height = PANEL_INCHES[0] * max(len(panels), 1.6), PANEL_INCHES[1]
         height += 0.5 + LEGEND_LINE_INCHES * ceil(len(looks) / _legend_columns(looks, width))
@@ -79,7 +86,7 @@ def _draw(
             looks,
             grid=isinstance(specification, GridFigureSpecification),
         )
-        return _saved(figure, folder, specification.name)
+        return saved(figure, folder, specification.name)
 
 
 def _looks(panels: Sequence[Panel]) -> dict[str, Look]:
@@ -149,8 +156,8 @@ def _legend_columns(names: Iterable[str], inches: float) -> int:
     return max(int(inches / (0.08 * max(map(len, names), default=1) + 0.7)), 1)
 
 
-def _saved(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Written without the date and the library's version, which would change the bytes."""
+def saved(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """NAME.png and NAME.svg, without the date and the library's version: they change the bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     figure.savefig(png, dpi=150, metadata={"Software": None})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from nlhf_repro.interfaces import RowRecord
+from nlhf_repro.reporting.best_cells import bold_note
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
 from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
@@ -14,7 +16,7 @@ from nlhf_repro.reporting.provenance import (
     judge_notes,
     seed_notes,
 )
-from nlhf_repro.reporting.published import published_notes
+from nlhf_repro.reporting.published import comparability_note, published_notes
 from nlhf_repro.reporting.published_orderings import ordering_notes, published_orderings
 from nlhf_repro.reporting.series import (
     Axis,
@@ -38,8 +40,10 @@ def table_notes(
         *seed_notes(rows),
         *_column_notes(specification, cluster_noun(rows)),
         *_comparison_notes(rows, specification),
+        *_budget_notes(rows, specification),
         *_published_notes(rows, specification),
         *_mark_notes(table),
+        *_bold_notes(table, specification),
         *_row_notes(rows),
         *_cell_notes(table),
         *_benchmark_notes(rows),
@@ -47,6 +51,21 @@ def table_notes(
         *commit_notes(rows),
         *tuning_notes(rows),
         *_variant_notes(rows),
+    )
+
+
+def reach_notes(
+    table: Table, rows: Sequence[RowRecord], specification: TableSpecification
+) -> tuple[str, ...]:
+    """Those of `table_notes` that say how far the numbers reach, and what lacks."""
+    return (
+        estimand_note(rows),
+        *_size_notes(rows),
+        *_budget_notes(rows, specification),
+        *_published_reach(rows, specification),
+        *_mark_notes(table),
+        *_row_notes(rows),
+        *tuning_notes(rows),
     )
 
 
@@ -99,6 +118,12 @@ def _comparison_notes(
         f"adjusted by Holm over the {compared} comparisons that the "
         f"table declares, refused ones counted as p = 1; {primary.seeds} seeds."
     )
+
+
+def _budget_notes(rows: Sequence[RowRecord], specification: TableSpecification) -> Iterator[str]:
+    primary, column = specification.primary, specification.compared
+    if primary is None or column is None or not primary.baselines:
+        return
     axes: tuple[Axis, ...] = ("updates", "comparisons", "preference_evaluations")
     for axis in axes:
         ratios = budget_ratios(rows, column, primary, axis)
@@ -113,7 +138,21 @@ def _published_notes(rows: Sequence[RowRecord], specification: TableSpecificatio
         return
     columns = specification.beside_published
     yield from published_notes(columns, rows, published, level, cluster_noun(rows))
-    by_header = {column.header: column for column in columns}
+    yield from _ordering_notes(rows, specification)
+
+
+def _published_reach(rows: Sequence[RowRecord], specification: TableSpecification) -> Iterator[str]:
+    if specification.published is None:
+        return
+    yield comparability_note(specification.published, specification.level, cluster_noun(rows))
+    yield from islice(_ordering_notes(rows, specification), 1)
+
+
+def _ordering_notes(rows: Sequence[RowRecord], specification: TableSpecification) -> Iterator[str]:
+    published, level = specification.published, specification.level
+    if published is None:
+        return
+    by_header = {column.header: column for column in specification.beside_published}
     yield from ordering_notes(
         published_orderings(rows, by_header, published, level), published, level
     )
@@ -128,6 +167,11 @@ def _mark_notes(table: Table) -> Iterator[str]:
             f"{CHECKPOINT} checkpoint level: one training run, no training variance; says nothing "
             "about another run of the algorithm."
         )
+
+
+def _bold_notes(table: Table, specification: TableSpecification) -> Iterator[str]:
+    if any(cell.best for row in table.rows for cell in row.cells):
+        yield bold_note(specification)
 
 
 def _row_notes(rows: Sequence[RowRecord]) -> Iterator[str]:

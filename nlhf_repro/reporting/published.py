@@ -60,7 +60,7 @@ def with_published(
 def rows_not_run(header: Sequence[str], specification: PublishedSpecification) -> list[TableRow]:
     """A line for every row of the paper that is not run: why, and what the paper prints."""
     return [
-        TableRow(f"{row} (paper)", tuple(_not_run(row, header, specification)))
+        TableRow(f"{row} (paper)", tuple(_not_run(row, header, specification)), published=True)
         for row in specification.not_run
     ]
 
@@ -148,14 +148,20 @@ def published_notes(
     for column in columns:
         if column.header in specification.columns:
             yield _source(column.header, rows, specification)
+    yield comparability_note(specification, confidence, clusters)
+
+
+def comparability_note(
+    specification: PublishedSpecification, confidence: float, clusters: str
+) -> str:
+    """How far the printed numbers may be held against ours."""
     if not specification.comparable:
-        yield (
+        return (
             f"{ELSEWHERE} published at another scale: not comparable ({specification.reason}). "
             "Only the order of the rows is set against ours."
         )
-        return
     caveat = f" {specification.reason.strip().rstrip('.')}." if specification.reason.strip() else ""
-    yield (
+    return (
         "inside, outside: whether the printed value, to its last digit, lies in the "
         f"{confidence:.0%} prediction interval of one new run on the same {clusters}: run-to-run "
         f"variance of a mean over these {clusters} times 1 + 1/K (Student's t, K - 1), and the "

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
+from nlhf_repro.reporting.best_cells import with_best
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell, Table, TableRow
 from nlhf_repro.reporting.comparison import Column, comparison_cells, is_complete
 from nlhf_repro.reporting.grid import points_in_columns
-from nlhf_repro.reporting.notes import table_notes
+from nlhf_repro.reporting.notes import reach_notes, table_notes
 from nlhf_repro.reporting.numbers import exact_count, plain
 from nlhf_repro.reporting.published import rows_not_run, with_published
 from nlhf_repro.reporting.published_specification import check_published_rows
@@ -33,7 +34,10 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
         check_record(row)
     shown = [collapse_exact(row) for row in rows]
     columns = {
-        column.header: _column(column, shown, specification) for column in specification.columns
+        column.header: with_best(
+            column, _column(column, shown, specification), shown, specification
+        )
+        for column in specification.columns
     }
     if specification.primary and specification.compared and specification.primary.baselines:
         cells = comparison_cells(
@@ -62,7 +66,11 @@ def render_table(rows: Sequence[RowRecord], specification: TableSpecification) -
         table = replace(table, rows=(*table.rows, *not_run))
     if specification.grid_points == "columns":
         table = points_in_columns(table, shown)
-    return replace(table, notes=table_notes(table, shown, specification))
+    return replace(
+        table,
+        notes=table_notes(table, shown, specification),
+        reach=reach_notes(table, shown, specification),
+    )
 
 
 def render_cost_table(rows: Sequence[RowRecord]) -> Table:

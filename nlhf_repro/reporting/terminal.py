@@ -1,31 +1,113 @@
-"""A table as aligned text."""
+"""Tables as aligned text, as wide as a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from nlhf_repro.reporting.cells import Table
+from nlhf_repro.reporting.answers import Answer
+from nlhf_repro.reporting.cells import Table, TableRow
 
 WIDTH = 100
+SENTENCES = 12  # of single comparisons, at most
 
 
 def to_text(table: Table) -> str:
     """Title, caption, aligned columns (numbers keep their order of text) and wrapped notes."""
-    grid = [
-        list(table.header),
-        *([row.label, *(cell.text for cell in row.cells)] for row in table.rows),
-    ]
-    widths = [max(len(line[column]) for line in grid) for column in range(len(table.header))]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in grid
-    ]
-    rule = "  ".join("-" * width for width in widths)
-    caption = wrap(table.caption, WIDTH, break_on_hyphens=False) if table.caption else []
-    notes = [line for note in table.notes for line in _bullet(note)]
+    columns = _aligned(table.header, table.rows)
+    notes = [line for note in table.notes for line in _bullet(note, WIDTH)]
     below = ["", *notes] if notes else []
-    return "\n".join([table.title, *caption, "", lines[0], rule, *lines[1:], *below]) + "\n"
+    return "\n".join([*_heading(table, WIDTH), *_block(columns), *below]) + "\n"
 
 
-def _bullet(note: str) -> list[str]:
-    return wrap(note, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+def to_summary(table: Table, answers: Sequence[Answer], whole: str, width: int) -> str:
+    """What a terminal shows of a table: its numbers, the answer, and how far they reach.
+
+    Columns that do not fit stand in blocks one below the other, the rows' labels before each. A
+    paper's rows that were not run are left out, and of the notes all but `Table.reach`.
+
+    Args:
+        table: Any; one without `reach` prints all its notes.
+        answers: To its declared comparison; empty: nothing is said of one.
+        whole: Where the whole table stands, in words.
+        width: Of a line, in characters; a column that is wider stays whole.
+    """
+    rows = [row for row in table.rows if not row.published]
+    blocks = [
+        line
+        for block in _blocks(_aligned(table.header, rows), width)
+        for line in (*_block(block), "")
+    ]
+    said = [*verdict(answers), *(table.reach or table.notes)]
+    notes = [line for note in said for line in _bullet(note, width)]
+    lines = [*_heading(table, width), *blocks, *notes, *_left_out(table, whole, width)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def verdict(answers: Sequence[Answer]) -> Iterator[str]:
+    """The answers in few lines: differences in full, what is undecided together."""
+    different = [x.text for x in answers if x.kind == "different"]
+    yield from _first(different, "more differences")
+    undecided: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.kind == "undecided":
+            told = f"{answer.row} ({answer.p_value})"
+            undecided.setdefault(answer.baseline, []).append(told)
+    for baseline, rows in undecided.items():
+        listed = ", ".join(_first(rows, "more"))
+        yield f"Not told apart from {baseline}: {listed}."
+    yield from _first(
+        [x.text for x in answers if x.kind in ("checkpoint", "refused", "none")], "more refusals"
+    )
+
+
+def _first(texts: Sequence[str], rest: str) -> list[str]:
+    further = len(texts) - SENTENCES
+    return [*texts[:SENTENCES], *([f"and {further} {rest}"] if further > 0 else [])]
+
+
+def _left_out(table: Table, whole: str, width: int) -> list[str]:
+    counts = {
+        "further notes": len(table.notes) - len(table.reach) if table.reach else 0,
+        "rows of the paper that were not run": sum(row.published for row in table.rows),
+    }
+    listed = " and ".join(f"{count} {noun}" for noun, count in counts.items() if count)
+    return _wrapped(f"{listed} stand in {whole}.", width) if listed else []
+
+
+def _heading(table: Table, width: int) -> list[str]:
+    return [table.title, *_wrapped(table.caption, width), ""]
+
+
+def _aligned(header: Sequence[str], rows: Sequence[TableRow]) -> list[list[str]]:
+    """Every column from its header down, padded to one width."""
+    columns = zip(header, *([x.label, *(y.text for y in x.cells)] for x in rows), strict=True)
+    widths = [(column, max(map(len, column))) for column in columns]
+    return [[text.ljust(width) for text in column] for column, width in widths]
+
+
+def _blocks(columns: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """Columns that fit beside one another, the first one before each."""
+    label, *rest = columns
+    block, used = [label], len(label[0])
+    for column in rest:
+        needed = 2 + len(column[0])
+        if len(block) > 1 and used + needed > width:
+            yield block
+            block, used = [label], len(label[0])
+        block.append(column)
+        used += needed
+    yield block
+
+
+def _block(columns: Sequence[Sequence[str]]) -> list[str]:
+    head, *lines = ["  ".join(texts).rstrip() for texts in zip(*columns, strict=True)]
+    return [head, "  ".join("-" * len(column[0]) for column in columns), *lines]
+
+
+def _bullet(note: str, width: int) -> list[str]:
+    return wrap(note, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return wrap(text, width, break_on_hyphens=False)

@@ -19,9 +19,9 @@ from nlhf_repro.reporting import (
     render_published_matrix,
     render_round_robin,
     samples_page,
-    to_markdown,
 )
 from nlhf_repro.verbs.experiment import Experiment, Printed, write_forms
+from nlhf_repro.verbs.result import show_table
 
 Rows = Mapping[str, Mapping[str, Any]]
 
@@ -136,10 +136,13 @@ def write_comparison(experiment: Printed, records: Sequence[RowRecord], again: s
         return Comparison(None, whole=False)
     name = f"{experiment.name}-round-robin"
     table = write_forms(experiment, render_round_robin(record, asked.title, asked.level), name)
-    sys.stdout.write("\n" + to_markdown(table))
+    sys.stdout.write("\n")
+    show_table(table, (), experiment.tables / f"{name}.md")
     sys.stderr.write(f"nlhf: rows against each other: {experiment.tables / name}.md\n")
     if asked.published_matrix is not None:
         beside = render_published_matrix(record, asked.published_matrix, asked.title, asked.level)
         name = f"{experiment.name}-published"
-        sys.stdout.write("\n" + to_markdown(write_forms(experiment, beside, name)))
+        sys.stdout.write("\n")
+        path = experiment.tables / f"{name}.md"
+        show_table(write_forms(experiment, beside, name), (), path)
     return Comparison(table, whole=True)

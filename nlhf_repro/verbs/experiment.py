@@ -26,6 +26,7 @@ from nlhf_repro.reporting import (
     check_published_matrix,
     check_published_rows,
     draw_figures,
+    draw_forest,
     render_table,
     table_specification,
     to_csv,
@@ -244,13 +245,16 @@ def write_table(experiment: Printed, records: Sequence[RowRecord]) -> tuple[Tabl
     table = write_forms(
         experiment, render_table(records, experiment.specification), experiment.name
     )
-    return table, draw_figures(records, experiment.specification, experiment.tables)
+    specification, folder = experiment.specification, experiment.tables
+    figures = draw_figures(records, specification, folder)
+    return table, figures + draw_forest(table, specification, folder, f"{experiment.name}-forest")
 
 
 def write_forms(experiment: Printed, table: Table, name: str) -> Table:
     """Write a table, with what the command line changed, as NAME.md, NAME.tex and NAME.csv."""
     if experiment.notes:
-        table = replace(table, notes=(*experiment.notes, *table.notes))
+        reach = (*experiment.notes, *table.reach) if table.reach else ()
+        table = replace(table, notes=(*experiment.notes, *table.notes), reach=reach)
     for suffix, text in (
         ("md", to_markdown(table)),
         ("tex", to_latex(table)),

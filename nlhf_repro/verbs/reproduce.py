@@ -18,10 +18,10 @@ from nlhf_repro.pipeline.cell import is_complete
 from nlhf_repro.pipeline.files import write_atomically
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.progress import Progress, Watch, follow
-from nlhf_repro.reporting import render_cost_table, to_markdown
+from nlhf_repro.reporting import render_cost_table, table_answers, to_markdown
 from nlhf_repro.verbs.comparison import check_comparison, compare_rows, write_comparison
 from nlhf_repro.verbs.experiment import Experiment, load_experiment, write_table
-from nlhf_repro.verbs.result import show_warning
+from nlhf_repro.verbs.result import show_table, show_warning
 from nlhf_repro.verbs.run import check_parts
 from nlhf_repro.verbs.sweep import quoted
 from nlhf_repro.verbs.table import say_what_lacks
@@ -42,7 +42,8 @@ def reproduce(name: str, overrides: Sequence[str], config_dir: str | None, jobs:
     table, figures = write_table(experiment, records)
     cost = render_cost_table(records)
     write_atomically(experiment.tables / f"{experiment.name}-cost.md", to_markdown(cost))
-    sys.stdout.write(to_markdown(table))
+    answers = table_answers(records, experiment.specification)
+    show_table(table, answers, experiment.tables / f"{experiment.name}.md")
     computed = compare_rows(experiment, records, processes)
     compared = write_comparison(experiment, records, name)
     met = {} if compared.table is None else {"round_robin": compared.table}

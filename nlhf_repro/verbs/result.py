@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from nlhf_repro.interfaces import Array
 from nlhf_repro.pipeline.cell import CellResult, read_run, stage_store
 from nlhf_repro.pipeline.keys import is_deterministic, is_language
 from nlhf_repro.pipeline.metrics import read_floor, read_judge_draws, read_scores
+from nlhf_repro.reporting import Answer, Table
+from nlhf_repro.reporting.terminal import WIDTH, to_summary
 from nlhf_repro.uncertainty import GapsRefusedError, estimate, geometric_mean, judge_note
 
 
@@ -84,6 +87,12 @@ def summary(
         f"{kind} {result.estimate:.4g}, 95% interval [{result.lower:.4g}, {result.upper:.4g}] "
         f"over {count} {items}{level}"
     )
+
+
+def show_table(table: Table, answers: Sequence[Answer], path: Path) -> None:
+    """A table on standard output, as wide as the terminal; the whole one stands at `path`."""
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    sys.stdout.write(to_summary(table, answers, str(path), width))
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

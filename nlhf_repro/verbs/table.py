@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Sequence
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
-from nlhf_repro.reporting import to_markdown
+from nlhf_repro.reporting import table_answers
 from nlhf_repro.verbs.comparison import check_comparison, write_comparison
 from nlhf_repro.verbs.experiment import Printed, load_experiment, write_table
-from nlhf_repro.verbs.result import show_warning
+from nlhf_repro.verbs.result import show_table, show_warning
 
 
 def table(
@@ -40,7 +40,8 @@ def table(
         again = shlex.join([*names, *(["--config-dir", config_dir] if config_dir else [])])
     records = experiment.records()
     rendered, _ = write_table(experiment, records)
-    sys.stdout.write(to_markdown(rendered))
+    answers = table_answers(records, experiment.specification)
+    show_table(rendered, answers, experiment.tables / f"{experiment.name}.md")
     compared = write_comparison(experiment, records, again)
     sys.stderr.write(f"nlhf: written to {experiment.tables}\n")
     return say_what_lacks(again, records) or (0 if compared else 1)

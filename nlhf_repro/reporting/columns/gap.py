@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class GeometricMeanGap:
     iterate: str
     at: At
     across_regularization: bool
+    better: ClassVar[Literal["lower"]] = "lower"
+    no_difference: ClassVar[float] = 1.0  # of `compare`
 
     def __post_init__(self) -> None:
         """Refuse a point that is none, and a comparison that has no meaning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import final
+from typing import Literal, final
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
@@ -44,6 +44,7 @@ class MeanValue:
         at: `last`, one count such as {updates: 1000}, or `all`: the mean over every update from the
             first on, as for regret in a changing world; all of them have to be recorded.
         across_regularization: Whether rows of different regularization may be compared.
+        better: higher or lower, for bold face; null where neither is.
     """
 
     header: str
@@ -51,6 +52,8 @@ class MeanValue:
     iterate: str
     at: At
     across_regularization: bool
+    better: Literal["higher", "lower"] | None = None
+    no_difference = 0.0  # of `compare`
 
     def __post_init__(self) -> None:
         """Refuse a point that is none."""

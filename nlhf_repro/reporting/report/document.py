@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from nlhf_repro.interfaces import RowRecord
-from nlhf_repro.reporting.report.answers import comparison_answers
+from nlhf_repro.reporting.answers import table_answers
+from nlhf_repro.reporting.forest import forest_columns
 from nlhf_repro.reporting.report.cautions import cautions, shortfalls
 from nlhf_repro.reporting.report.costs import cost_tables, mean_spending
 from nlhf_repro.reporting.report.encoding import Json, table_json
-from nlhf_repro.reporting.report.figures import figures_json, forest_columns
+from nlhf_repro.reporting.report.figures import figures_json
 from nlhf_repro.reporting.report.material import Material
 from nlhf_repro.reporting.report.meetings import matrix_json, meeting_answers
 from nlhf_repro.reporting.report.provenance import provenance_json
@@ -37,9 +38,6 @@ def _section(material: Material) -> Json:
     specification, records = material.specification, material.records
     rows = [collapse_exact(row) for row in records]
     table = render_table(records, specification)
-    lines = table
-    if specification.grid_points == "columns":
-        lines = render_table(records, replace(specification, grid_points="rows"))
     spending = {row.label: mean_spending(row.label, material.cells) for row in records}
     return {
         "name": material.name,
@@ -48,9 +46,9 @@ def _section(material: Material) -> Json:
         "level": specification.level,
         "cautions": cautions(material, rows),
         "shortfalls": shortfalls(material),
-        "answers": [asdict(x) for x in comparison_answers(rows, lines, specification)],
+        "answers": [asdict(x) for x in table_answers(records, specification)],
         "table": table_json(table, material.name),
-        "forest": forest_columns(table, specification),
+        "forest": [asdict(x) for x in forest_columns(table, specification)],
         "figures": figures_json(rows, material.logged, specification, spending),
         "meetings": _meetings(material),
         "variance": list(_variance(rows, material)),

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlhf_repro.interfaces import RowRecord
-from nlhf_repro.reporting.cells import Table
 from nlhf_repro.reporting.curves import AnyFigure, Curve, Line, Panel, figure_panels
 from nlhf_repro.reporting.figure import how_to_read
 from nlhf_repro.reporting.figure_specification import FigureSpecification, GridFigureSpecification
-from nlhf_repro.reporting.report.answers import is_ratio
 from nlhf_repro.reporting.report.encoding import Json, drawn
 from nlhf_repro.reporting.series import axis_label, cluster_noun, collapse_exact
-from nlhf_repro.reporting.specification import COMPARISON, TableSpecification
+from nlhf_repro.reporting.specification import TableSpecification
 
 POINTS = 120  # of a curve, at most
 ROWS = 60  # above, only the figures that the table declares are drawn
@@ -30,38 +28,6 @@ AXES = {
     "seconds": f"seconds of training ({SPREAD})",
 }
 Spending = Mapping[str, Mapping[str, float]]  # by row: tokens and seconds of a run
-
-
-def forest_columns(table: Table, specification: TableSpecification) -> list[Json]:
-    """The columns of a table that have intervals, and how each is drawn; a comparison first."""
-    found = []
-    for index, header in enumerate(table.header[1:]):
-        cells = [row.cells[index] for row in table.rows]
-        if not any(np.isfinite([cell.lower, cell.upper]).all() for cell in cells):
-            continue
-        compared = header == COMPARISON or header.startswith(f"{COMPARISON}, ")
-        column = specification.compared if compared else _column(header, specification)
-        ratio = is_ratio(column)
-        found.append(
-            {
-                "index": index,
-                "header": f"{header}: {specification.primary.column}"
-                if compared and specification.primary
-                else header,
-                "logarithmic": ratio,
-                "neutral": (1 if ratio else 0) if compared else None,
-            }
-        )
-    return sorted(found, key=lambda each: each["neutral"] is None)
-
-
-def _column(header: str, specification: TableSpecification) -> object:
-    fitting = [
-        column
-        for column in specification.columns
-        if header == column.header or header.startswith(f"{column.header}, ")
-    ]
-    return max(fitting, key=lambda column: len(column.header), default=None)
 
 
 def figures_json(

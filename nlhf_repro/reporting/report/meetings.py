@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nlhf_repro.interfaces import RoundRobinRecord
+from nlhf_repro.reporting.answers import Answer
 from nlhf_repro.reporting.cells import Cell, Table
 from nlhf_repro.reporting.numbers import p_value_text
-from nlhf_repro.reporting.report.answers import Answer
 from nlhf_repro.reporting.report.encoding import Json
 from nlhf_repro.reporting.round_robin import NASH
 from nlhf_repro.reporting.round_robin_family import REFERENCE

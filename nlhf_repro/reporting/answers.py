@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, isfinite
 from typing import Literal, final
 
@@ -12,8 +12,9 @@ from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell
 from nlhf_repro.reporting.columns import GeometricMeanGap, MeanValue
 from nlhf_repro.reporting.comparison import ComparableColumn, Primary, baseline_of
 from nlhf_repro.reporting.numbers import additive_interval, p_value_text, plain, positive_interval
-from nlhf_repro.reporting.series import cluster_noun
+from nlhf_repro.reporting.series import cluster_noun, collapse_exact
 from nlhf_repro.reporting.specification import COMPARISON, TableSpecification
+from nlhf_repro.reporting.table import render_table
 from nlhf_repro.uncertainty import Inference, detectable_difference
 
 POWER = 0.8
@@ -24,10 +25,16 @@ Kind = Literal["different", "undecided", "checkpoint", "refused", "none"]
 @final
 @dataclass(frozen=True)
 class Answer:
-    """`kind` says what the sentence amounts to."""
+    """`kind` says what the sentence amounts to, `row` and `baseline` of whom it speaks.
+
+    `p_value` is the adjusted one in words; all three are empty where no single row is compared.
+    """
 
     kind: Kind
     text: str
+    row: str = ""
+    baseline: str = ""
+    p_value: str = ""
 
 
 @final
@@ -53,6 +60,13 @@ class _Asked:
         """Adjusted, and over how many."""
         many = f"Holm over {self.family} comparisons" if self.family > 1 else "one comparison"
         return f"{p_value_text(self.cell.p_value)}, {many}"
+
+
+def table_answers(records: Sequence[RowRecord], specification: TableSpecification) -> list[Answer]:
+    """The answers to what the table of these records compares."""
+    by_row = replace(specification, grid_points="rows")
+    rows = [collapse_exact(row) for row in records]
+    return comparison_answers(rows, render_table(records, by_row), specification)
 
 
 def comparison_answers(
@@ -99,8 +113,12 @@ def _answer(asked: _Asked) -> Answer:
     if asked.cell.level == "checkpoint":
         return _of_two_runs(asked)
     if asked.cell.p_value < 1 - asked.level:
-        return Answer("different", f"{_differs(asked)} ({asked.p_value}).")
-    return Answer("undecided", " ".join(_undecided(asked)))
+        return Answer("different", f"{_differs(asked)} ({asked.p_value}).", *_about(asked))
+    return Answer("undecided", " ".join(_undecided(asked)), *_about(asked))
+
+
+def _about(asked: _Asked) -> tuple[str, str, str]:
+    return *asked.names, p_value_text(asked.cell.p_value)
 
 
 def _refused(row: str, baseline: str, cell: Cell) -> Answer:
