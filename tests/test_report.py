@@ -18,10 +18,10 @@ from nlhf_repro.pipeline.cell import run_directory
 from nlhf_repro.pipeline.records import DeclaredCell
 from nlhf_repro.pipeline.training_logs import logged_records
 from nlhf_repro.reporting import render_round_robin, render_table, to_csv
+from nlhf_repro.reporting.answers import comparison_answers
 from nlhf_repro.reporting.cells import Cell, TableRow
 from nlhf_repro.reporting.curves import figure_panels
 from nlhf_repro.reporting.report import report_document, report_page
-from nlhf_repro.reporting.answers import comparison_answers
 from nlhf_repro.uncertainty import (
     Components,
     detectable_difference,

@@ -67,12 +67,11 @@ def _first(texts: Sequence[str], rest: str) -> list[str]:
 
 
 def _left_out(table: Table, whole: str, width: int) -> list[str]:
-    counts = {
-        "further notes": len(table.notes) - len(table.reach) if table.reach else 0,
-        "rows of the paper that were not run": sum(row.published for row in table.rows),
-    }
-    listed = " and ".join(f"{count} {noun}" for noun, count in counts.items() if count)
-    return _wrapped(f"{listed} stand in {whole}.", width) if listed else []
+    further = len(table.notes) - len(table.reach) if table.reach else 0
+    published = sum(row.published for row in table.rows)
+    parts = [f"Further notes ({further})"] if further else []
+    parts += [f"rows of the paper that were not run ({published})"] if published else []
+    return _wrapped(f"{' and '.join(parts)}: {whole}", width) if parts else []
 
 
 def _heading(table: Table, width: int) -> list[str]:

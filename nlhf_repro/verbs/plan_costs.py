@@ -84,7 +84,12 @@ def costs_of(source: str, record: RowRecord) -> RunCosts:
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, to two or three digits."""
     if seconds < 2 * _MINUTE:
-        return f"{seconds:.2g} s"
+        return f"{_digits(seconds)} s"
     if seconds < 2 * _HOUR:
-        return f"{seconds / _MINUTE:.2g} minutes"
+        return f"{_digits(seconds / _MINUTE)} minutes"
     return f"{seconds / _HOUR:.3g} hours"
+
+
+def _digits(number: float) -> str:
+    """Two digits, and all of those before the point."""
+    return f"{number:.2g}" if number < 99.5 else f"{number:.0f}"
