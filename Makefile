@@ -16,7 +16,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $(INSTALLED)
 
 quickstart: $(INSTALLED)
-	@$(BIN)/nlhf reproduce quickstart
+	@$(BIN)/nlhf reproduce inpo_table1
+	@$(BIN)/nlhf report inpo_table1
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }

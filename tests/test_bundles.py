@@ -121,7 +121,7 @@ def test_secrets_are_found_in_the_columns_of_parquet_files(tmp_path):
             "HuggingFaceTB/SmolLM2-135M and/or 1/2, P / Q",
             "HuggingFaceTB/SmolLM2-135M and/or 1/2, P / Q",
         ),
-        ("mini/quickstart", "mini/quickstart"),
+        ("mini/one_world", "mini/one_world"),
         ("E: broke", "E: broke"),
     ],
 )

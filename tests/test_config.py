@@ -213,6 +213,6 @@ def test_a_file_that_a_shipped_one_hides_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", [*GROUPS[:8], "experiment"])
 def test_the_first_line_of_what_is_listed_says_what_it_is_and_its_source(group: str) -> None:
     listed = choices([CONF])[group]
-    assert listed and (group != "experiment" or {"mini/default", "mini/quickstart"} <= set(listed))
+    assert listed and (group != "experiment" or {"mini/default", "mini/one_world"} <= set(listed))
     for name, line in listed.items():
         assert re.search(r"^\S.* \(.+\)$", line), f"{group}/{name}: {line!r}"

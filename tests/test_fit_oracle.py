@@ -208,4 +208,4 @@ def test_games_and_experiments_are_refused() -> None:
     with pytest.raises(ImpossibleSettingError, match="learns from texts, and language is null"):
         check_parts(single_cell(["tracker=none", "pipeline=fit_oracle"]).config)
     with pytest.raises(ImpossibleSettingError, match="trains policies, and pipeline=fit_oracle"):
-        experiment_cells(["experiment=mini/quickstart", "pipeline=fit_oracle"])
+        experiment_cells(["experiment=mini/one_world", "pipeline=fit_oracle"])

@@ -83,7 +83,7 @@ def test_a_written_experiment_is_reproduced(tmp_path: Path) -> None:
     [
         (("algorithm", "inpo"), "algorithm=inpo ships with nlhf_repro"),
         (("oracle", "dice"), "choose another name, such as my_dice"),
-        (("experiment", "quickstart"), "experiment=quickstart ships"),
+        (("experiment", "one_world"), "experiment=one_world ships"),
         (("experiment", "default"), "experiment=default ships"),
         (("algorithm", "json"), "json is a module that Python has already"),
         (("algorithm", "2fast"), "2fast is no name for a Python module"),

@@ -27,4 +27,4 @@ def test_costs_that_nobody_measured_are_refused(capsys: Capture) -> None:
     row = record("A", np.empty((0, 5)), measured={})
     with pytest.raises(ImpossibleSettingError, match="no complete run, so its costs are not known"):
         costs_of("games:A", row)
-    assert "is no EXPERIMENT:ROW" in refused(capsys, "plan", "--costs-of", "quickstart")
+    assert "is no EXPERIMENT:ROW" in refused(capsys, "plan", "--costs-of", "one_world")

@@ -296,4 +296,4 @@ def test_it_is_refused_before_anything_runs() -> None:
         "columns:{exploitability:LC},comparable:false,reason:mini,seeds:independent}"
     )
     with pytest.raises(ImpossibleSettingError, match="'nobody', which is no row of the experiment"):
-        load_experiment("quickstart", [f"+table.published={published}"], None)
+        load_experiment("one_world", [f"+table.published={published}"], None)

@@ -36,7 +36,7 @@ def test_words_of_the_command_are_refused_in_a_sentence(capsys: Capture) -> None
     assert "required: second: see nlhf compare --help" in refused(capsys, "compare", NASH[0])
     assert "--bogus is no option of nlhf score" in refused(capsys, "score", "mt_bench", "--bogus")
     assert "invalid choice: 'yaml'" in refused(capsys, "plan", "--format", "yaml")
-    assert "two rows of an experiment" in refused(capsys, "compare", "quickstart:INPO", NASH[0])
+    assert "two rows of an experiment" in refused(capsys, "compare", "one_world:INPO", NASH[0])
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
