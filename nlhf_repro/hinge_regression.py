@@ -62,11 +62,10 @@ def _utility_of(law: Array, game: int) -> Array:
     bound = gap - gap * (offset[winner] - offset[loser])
     between = (never | always) & (block[winner] != block[loser])
     sides = block[winner[between]], block[loser[between]]
-    moved = _closest_to_zero(block, offset, sides, gap[between], bound[between])
-    utility = moved - moved.mean()
+    utility = _closest_to_zero(block, offset, sides, gap[between], bound[between])
     excess = gap * (utility[winner] - utility[loser]) - gap
     _require_optimal(float(-excess[never | always].min(initial=0.0)), game)
-    return np.asarray(utility)
+    return utility
 
 
 def _require_resolved(share: Array, game: int) -> None:

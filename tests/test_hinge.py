@@ -80,7 +80,7 @@ def test_rare_responses_are_placed_as_well_as_frequent_ones():
     """No set of responses gains by a step, in the currency of the pairs that the step changes."""
     random, worst = np.random.default_rng(0), 0.0
     for _ in range(100):
-        policy = np.array([1.0, 0.7, *np.exp(-20 * random.random(3))])
+        policy = np.array([1.0, 0.7, *np.exp(-22 * random.random(3) ** 0.2)])
         win = np.triu(0.02 + 0.96 * random.random((5, 5)), 1)
         law = policy[:, None] * policy[None, :] * (win + np.tril(1 - win.T, -1))
         found = hinge_utility(law[None])[0]
@@ -101,6 +101,15 @@ def test_by_hand_certain_orders_ties_and_what_is_not_compared():
     apart = np.array([[[0.0, 2, 0], [1, 0, 0], [0, 0, 0]]])
     np.testing.assert_allclose(hinge_utility(apart), [[0.5, -0.5, 0.0]], atol=1e-12)
     np.testing.assert_array_equal(hinge_utility(np.zeros((2, 3, 3))), np.zeros((2, 3)))
+
+
+def test_wins_that_balance_but_for_rounding_are_taken_to_balance():
+    """At 1e-11 of a pair's weight nothing moves; at 1e-7 the loss has a vertex for minimum."""
+    for excess, span in ((1e-11, 0.0), (1e-7, 1.0)):
+        law = symmetric_cycle(0.8).preference_matrix[0].copy()
+        law[0, 1] *= 1 + excess
+        law[1, 0] *= 1 - excess
+        assert np.ptp(hinge_utility(law[None])) == pytest.approx(span, abs=1e-12)
 
 
 def test_a_response_without_weight_is_refused_in_a_sentence():
