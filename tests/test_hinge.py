@@ -44,9 +44,6 @@ def symmetric_cycle(strength):
     return Game(matrix[None], np.log(np.full((1, 3), 1 / 3)))
 
 
-# --- The minimiser ---
-
-
 @pytest.mark.parametrize(("actions", "count"), [(2, 20), (3, 20), (4, 20), (5, 8)])
 def test_no_whole_gaps_have_a_smaller_loss(actions, count):
     """Some minimiser has whole gaps below the number of responses: all of them are tried."""
@@ -119,9 +116,6 @@ def test_a_response_without_weight_is_refused_in_a_sentence():
         hinge_utility(law)
 
 
-# --- The loss ---
-
-
 def test_the_loss_and_its_slope_by_hand():
     gap = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0], requires_grad=True)
     margin = torch.tensor([0.5, 0.5, 0.2, -0.5, 0.1])
@@ -176,9 +170,6 @@ def loss_at(method, game, theta, stream=0, **settings):
     with torch.no_grad():
         run.tabular_policy.logits.copy_(torch.from_numpy(theta))
         return float(measured())
-
-
-# --- The algorithm ---
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5, 3.0])
