@@ -88,6 +88,24 @@ class MarginLogisticPair:
 
 @final
 @dataclass(frozen=True)
+class HingePair:
+    """p max(0, 1 - beta gap) + (1 - p) max(0, 1 + beta gap), with p = margin + 1/2.
+
+    The calibration loss of SLiC-HF (arXiv:2305.10425) on log-ratios, "hinge-norm" of RSO
+    (arXiv:2309.06657), whose gamma is beta: the preferred side has to lead by 1 / beta, and a
+    greater lead earns nothing. With a hard answer p is 0 or 1.
+    """
+
+    inverse_temperature: float
+
+    def __call__(self, log_ratio_gap: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+        """Elementwise, at least 0; 1 at a gap of 0. At beta gap = +-1 the kink's slope is 0."""
+        scaled = self.inverse_temperature * log_ratio_gap
+        return (0.5 + margin) * (1.0 - scaled).relu() + (0.5 - margin) * (1.0 + scaled).relu()
+
+
+@final
+@dataclass(frozen=True)
 class RewardLogisticPair:
     """-(s log sigmoid(beta gap) + (1 - s) log sigmoid(-beta gap)), s = sigmoid(margin).
 

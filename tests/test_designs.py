@@ -58,6 +58,7 @@ COSTS = [  # algorithm, changes, comparisons, responses, scores of one group
     ("online_ipo", {}, 1, 2, 0),
     ("online_ipo", {"form": "uniform"}, 2, 3, 0),
     ("iterative_dpo", {}, 1, 2, 0),
+    ("iterative_slic", {"design": "all_pairs", "responses": 4}, 6, 4, 0),
     ("nash_md", {"opponents": 3}, 6, 5, 0),
     ("nash_md_pg", {"opponents": 3}, 3, 4, 0),
     ("egpo", {"opponents": 2}, 8, 8, 0),

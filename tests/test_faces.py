@@ -17,7 +17,7 @@ from nlhf_repro.interfaces import (
     Ledger,
     Responder,
 )
-from nlhf_repro.losses import LogisticPair, PolicyGradient, SquaredPair, SquaredPoint
+from nlhf_repro.losses import HingePair, LogisticPair, PolicyGradient, SquaredPair, SquaredPoint
 from nlhf_repro.models.tabular_softmax import TabularSoftmax
 from nlhf_repro.pipeline.collection import EnumeratingCollector
 from nlhf_repro.pipeline.comparisons import PairData, PointData
@@ -70,6 +70,11 @@ def closed_form(loss, game, theta, anchor, kind):
         fitted = 1 / (1 + np.exp(-beta * gap))
         weight = sampling[:, None] * sampling[None, :]
         return 2 * beta * (weight * (fitted - matrix)).sum(axis=1)
+    if isinstance(loss, HingePair):
+        gap = loss.inverse_temperature * (ratio[:, None] - ratio[None, :])
+        slope = (1 - matrix) * (gap > -1) - matrix * (gap < 1)
+        weight = sampling[:, None] * sampling[None, :]
+        return 2 * loss.inverse_temperature * (weight * slope).sum(axis=1)
     if isinstance(loss, SquaredPoint):
         residual = sampling * 2 * (ratio - loss.scale * (win - 0.5))
         return residual - pi * residual.sum()
@@ -81,6 +86,7 @@ LOSSES = [
     (SquaredPair(2.5), "pair"),
     (SquaredPair(10.0), "against_pair"),
     (LogisticPair(0.7), "pair"),
+    (HingePair(0.7), "pair"),
     (SquaredPoint(3.0), "point"),
     (PolicyGradient(0.2, 0.5), "point"),
 ]

@@ -47,6 +47,7 @@ def first_loss(method, folder: Path, oracle=None, **changes) -> float:
         ("dpo", {}, math.log(2.0)),
         ("iterative_dpo", {}, math.log(2.0)),
         ("dno_prct", {}, math.log(2.0)),
+        ("iterative_slic", {}, 1.0),
     ],
 )
 def test_the_first_loss_is_the_published_recipes(name, changes, expected, tmp_path: Path) -> None:

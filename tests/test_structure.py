@@ -24,6 +24,7 @@ LAYERS = [
         "phases",
         "updates",
         "regressions",
+        "hinge_regression",
         "selection",
         "summaries",
         "uncertainty",
