@@ -283,7 +283,9 @@ def test_a_log_is_read_at_what_the_policy_had_asked_before(tmp_path):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (directory / "training.jsonl").write_text(text)
     row = made.row("A", 0.1, 0, seeds=2, comparisons=np.array([100.0, 110.0, 120.0, 130.0]))
-    (found,) = logged_records(cells, [row], tmp_path)
+    judged = {"judge_draws": {"lc/last": np.zeros((2, 3, 1, 2))}, "scored_updates": {"lc": [0, 9]}}
+    (found,) = logged_records(cells, [replace(row, **judged)], tmp_path)
+    assert not found.judge_draws and not found.scored_updates, "a log has none of them"
     assert found.comparisons.tolist() == [100, 110, 120]
     entropy = found.values["entropy of training responses, nats/last"]
     assert entropy.tolist() == [[[9, 8, 7]], [[10, 9, 8]]]
