@@ -21,7 +21,8 @@ from nlhf_repro.reporting import (
     samples_page,
     to_markdown,
 )
-from nlhf_repro.verbs.experiment import Experiment, Printed, write_forms
+from nlhf_repro.verbs.experiment import Experiment, write_forms
+from nlhf_repro.verbs.printed import Printed
 
 Rows = Mapping[str, Mapping[str, Any]]
 
