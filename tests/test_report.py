@@ -95,19 +95,32 @@ def test_curves_are_the_figures_and_spending_ends_at_the_ledgers_mean():
     assert titles == ["Exploitability", "win rate"]  # the declared one, then what no figure shows
 
 
+def test_counted_tokens_are_drawn_as_they_were_counted():
+    counted = [replace(x, tokens=np.array([5.0, 900.0, 1000.0, 7000.0])) for x in made.rows()]
+    figure = section(made.material(counted))["figures"][0]
+    assert figure["axes"]["tokens"] == "tokens sampled and trained"
+    for curve in figure["panels"][0]["curves"]:
+        assert curve["counts"]["tokens"] == [5, 900, 1000, 7000]
+    mixed = [counted[0], *made.rows()[1:]]
+    figure = section(made.material(mixed))["figures"][0]
+    assert "approximate" in figure["axes"]["tokens"]
+    assert figure["panels"][0]["curves"][0]["counts"]["tokens"] == [5, 900, 1000, 7000]
+
+
 def test_long_runs_are_thinned_and_the_same_at_the_points_that_stay():
     rng = np.random.default_rng(0)
     points = 500
     values = {"duality_gap/last": rng.lognormal(size=(2, 6, points))}
     axes = {"updates": np.arange(points) * 1.0, "comparisons": np.zeros(points)}
     long = record("A", lognormal(0, (2, 6)), values=values, **axes)
-    long = replace(long, preference_evaluations=2 * long.updates)
+    long = replace(long, preference_evaluations=2 * long.updates, tokens=long.updates**2)
     material = made.material([long], made.specification(GAP, against=None, figures=()))
     figure = section(material)["figures"][0]
     curve = figure["panels"][0]["curves"][0]
     counts = curve["counts"]["updates"]
     assert len(counts) == figure["thinned"] == 120 and counts[0] == 0 and counts[-1] == 499
     assert figure["axis"] == "preference_evaluations"
+    assert curve["counts"]["tokens"] == [x * x for x in counts]
     expected = np.exp(np.log(values["duality_gap/last"]).mean(axis=(0, 1)))[counts]
     np.testing.assert_allclose(curve["middle"], expected, rtol=1e-5)
 
@@ -270,13 +283,16 @@ def test_nothing_finished_still_gives_a_page():
 # --- logs of training, and the question
 
 
-def test_a_log_is_read_at_what_the_policy_had_asked_before(tmp_path):
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_log_is_read_at_what_the_policy_had_spent_before(tmp_path, counted):
     cells = [DeclaredCell("A", seed, 0, f"{seed}" * 64, {}) for seed in (0, 1)]
     for cell in cells:
         lines = [{"kind": "step", "update": 0}]
         for update in range(3):
             numbers = {"entropy": 9.0 - update + cell.seed, "kl_to_reference": 0.1 * update}
             asked = {"comparisons": 100 + 10 * (update + 1), "response_length": 12.0}
+            if counted:
+                asked["tokens_before"] = 1000 * update**2 + 2 * cell.seed
             lines.append({"kind": "collect", "update": update, **numbers, **asked})
         directory = run_directory(tmp_path, cell.key)
         directory.mkdir(parents=True)
@@ -285,6 +301,7 @@ def test_a_log_is_read_at_what_the_policy_had_asked_before(tmp_path):
     row = made.row("A", 0.1, 0, seeds=2, comparisons=np.array([100.0, 110.0, 120.0, 130.0]))
     (found,) = logged_records(cells, [row], tmp_path)
     assert found.comparisons.tolist() == [100, 110, 120]
+    assert found.tokens is None if not counted else found.tokens.tolist() == [1, 1001, 4001]
     entropy = found.values["entropy of training responses, nats/last"]
     assert entropy.tolist() == [[[9, 8, 7]], [[10, 9, 8]]]
     figures = section(made.material([row], made.specification(against=None), logged=(found,)))[

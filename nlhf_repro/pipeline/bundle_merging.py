@@ -198,6 +198,8 @@ def _results(folder: Path, key: str) -> dict[str, Array]:
         "preference evaluations": trajectory.preference_evaluations,
         "the ledger": np.array(list(vars(trajectory.ledger).values()), dtype=np.float64),
     }
+    if trajectory.tokens is not None:
+        found["tokens"] = trajectory.tokens
     for name, each in stages["evaluate"].items():
         scored = store.folder("evaluate", each)
         found |= {f"{name}/{iterate}": x for iterate, x in read_scores(scored).items()}
