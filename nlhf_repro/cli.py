@@ -89,13 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     tuning = verbs.add_parser("tune", help="search the settings of an experiment's rows")
     tuning.add_argument("name", help="conf/experiment/tune/NAME.yaml")
     tuning.add_argument("--jobs", type=int, help="cells at a time (default: processors)")
-    page = verbs.add_parser("report", help="one HTML file of experiments, from what is on disk")
+    page = verbs.add_parser("report", help="one HTML file of experiments, or of bundles")
     page.add_argument(
         "overrides",
         nargs="*",
         metavar="NAME",
-        help="experiments and KEY=VALUE; without a name, all that the output folder has records of",
+        help="experiments and KEY=VALUE, or bundles of one experiment (*.zip), which are merged; "
+        "without a name, all that the output folder has records of",
     )
+    page.add_argument("--mixed-code", action="store_true", help="merge bundles all the same")
     page.add_argument("--out", metavar="FILE", help="where it goes (default: beside the tables)")
     listing = verbs.add_parser("list", help="what can be chosen, each with its paper and one line")
     listing.add_argument("group", nargs="?", help="one group, such as algorithm")
@@ -195,7 +197,7 @@ def _dispatch(known: argparse.Namespace, rest: Sequence[str]) -> int:
     if known.verb == "report":
         from nlhf_repro.verbs.report import report
 
-        return report(overrides, known.config_dir, known.out)
+        return report(overrides, known.config_dir, known.out, known.mixed_code)
     if known.verb == "export":
         from nlhf_repro.verbs.export import export
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from nlhf_repro.cells import Cell
 from nlhf_repro.cli import main
 from nlhf_repro.pipeline.bundle_files import packed
 from nlhf_repro.pipeline.cell import run_cell, run_directory
+from nlhf_repro.pipeline.files import digest
 from nlhf_repro.verbs.experiment import load_experiment
 
 CONF = "conf"
@@ -113,3 +115,36 @@ def repacked(path: Path, **changed: bytes) -> Path:
     files = {k: v for k, v in contents(path).items() if k != "MANIFEST.json"}
     path.write_bytes(packed(files | changed))
     return path
+
+
+def other_code(path: Path, name: str, commit: str) -> Path:
+    """The bundle as another version would have written it: every key is another."""
+    files = {k: v for k, v in contents(path).items() if k != "MANIFEST.json"}
+    index = json.loads(files["bundle.json"])
+    index["made_with"]["commit"] = {"hash": commit * 40, "dirty": False}
+    text = json.dumps(index)
+    moved: dict[str, bytes] = {}
+    for cell in index["cells"]:
+        old = json.loads(files[f"runs/{cell['key'][:16]}/run.json"])
+        stages = {
+            "train": digest(["other", old["stages"]["train"]]),
+            "evaluate": {k: digest(["other", x]) for k, x in old["stages"]["evaluate"].items()},
+        }
+        key = digest(stages)
+        text = text.replace(cell["key"], key)
+        named = {**old["stages"], **stages}
+        record = old | {"key": key, "stages": named}
+        moved[f"runs/{key[:16]}/run.json"] = json.dumps(record).encode()
+        pairs = [("train", old["stages"]["train"], stages["train"])]
+        pairs += [
+            ("evaluate", x, stages["evaluate"][k]) for k, x in old["stages"]["evaluate"].items()
+        ]
+        for stage, before, after in pairs:
+            prefix = f"stages/{stage}-{before[:16]}/"
+            for each, data in files.items():
+                if each.startswith(prefix):
+                    data = data.replace(before.encode(), after.encode())
+                    moved[f"stages/{stage}-{after[:16]}/{each.removeprefix(prefix)}"] = data
+    kept = {k: v for k, v in files.items() if k.startswith("configs/")}
+    Path(name).write_bytes(packed(kept | moved | {"bundle.json": text.encode()}))
+    return Path(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import meetings
@@ -124,6 +126,7 @@ def material(records=None, asked=None, **fields) -> Material:
         name="made_by_hand",
         asked=("Question: who is exploitable?", "Primary comparison: all against INPO."),
         command="made_by_hand",
+        report="made_by_hand",
         changes=(),
         specification=asked or specification(),
         records=tuple(records),
@@ -141,3 +144,9 @@ def games() -> Material:
     records = [record(f"Row {place}", lognormal(place)) for place in range(8)]
     asked = specification(GAP, against=None, figures=())
     return material(records, asked, name="games", round_robin=None, samples=())
+
+
+def document_of(page: str):
+    """The JSON that a page embeds."""
+    found = re.search(r'<script type="application/json" id="document">(.*?)</script>', page, re.S)
+    return json.loads(found[1])

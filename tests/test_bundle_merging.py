@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from bundles import contents, export, half, nlhf, repacked
+from bundles import contents, export, half, nlhf, other_code, repacked
 
-from nlhf_repro.pipeline.bundle_files import packed
 from nlhf_repro.pipeline.cell import read_run, run_directory
 from nlhf_repro.pipeline.files import file_digest, write_json
 
@@ -51,41 +50,6 @@ def test_one_key_with_two_scores_is_a_contradiction(own_trio):
     assert "differs (by up to 0.25)" in errors
     assert "--mixed-code" not in errors
     assert nlhf("table", "a.zip", "b.zip", "--mixed-code")[0] == 2
-
-
-def other_code(path: Path, name: str, commit: str) -> Path:
-    """The bundle as another version would have written it: every key is another."""
-    files = {k: v for k, v in contents(path).items() if k != "MANIFEST.json"}
-    index = json.loads(files["bundle.json"])
-    index["made_with"]["commit"] = {"hash": commit * 40, "dirty": False}
-    text = json.dumps(index)
-    moved: dict[str, bytes] = {}
-    from nlhf_repro.pipeline.files import digest
-
-    for cell in index["cells"]:
-        old = json.loads(files[f"runs/{cell['key'][:16]}/run.json"])
-        stages = {
-            "train": digest(["other", old["stages"]["train"]]),
-            "evaluate": {k: digest(["other", x]) for k, x in old["stages"]["evaluate"].items()},
-        }
-        key = digest(stages)
-        text = text.replace(cell["key"], key)
-        named = {**old["stages"], **stages}
-        record = old | {"key": key, "stages": named}
-        moved[f"runs/{key[:16]}/run.json"] = json.dumps(record).encode()
-        pairs = [("train", old["stages"]["train"], stages["train"])]
-        pairs += [
-            ("evaluate", x, stages["evaluate"][k]) for k, x in old["stages"]["evaluate"].items()
-        ]
-        for stage, before, after in pairs:
-            prefix = f"stages/{stage}-{before[:16]}/"
-            for each, data in files.items():
-                if each.startswith(prefix):
-                    data = data.replace(before.encode(), after.encode())
-                    moved[f"stages/{stage}-{after[:16]}/{each.removeprefix(prefix)}"] = data
-    kept = {k: v for k, v in files.items() if k.startswith("configs/")}
-    Path(name).write_bytes(packed(kept | moved | {"bundle.json": text.encode()}))
-    return Path(name)
 
 
 def test_other_code_is_told_apart_and_mixed_only_where_asked(own_trio):

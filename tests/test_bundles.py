@@ -197,6 +197,8 @@ def test_a_file_of_another_format_is_refused(own_trio):
     index = json.loads(contents(path)["bundle.json"])
     repacked(path, **{"bundle.json": json.dumps(index | {"format": 99}).encode()})
     assert "has format 99" in nlhf("table", path)[2]
+    repacked(path, **{"bundle.json": json.dumps(index | {"format": 1}).encode()})
+    assert nlhf("table", path)[0] == 0
     repacked(path, **{"bundle.json": b"[]"})
     assert "is no bundle that this version can read" in nlhf("table", path)[2]
     assert "z.zip does not exist" in nlhf("table", "z.zip")[2]

@@ -54,7 +54,7 @@ from nlhf_repro.verbs.comparison import (
     write_comparison,
 )
 from nlhf_repro.verbs.experiment import Experiment
-from nlhf_repro.verbs.report import material_of
+from nlhf_repro.verbs.report import Subject, material_of
 
 
 @pytest.fixture
@@ -271,7 +271,8 @@ def test_a_report_has_the_matrix_the_answers_and_what_training_logged(compared_r
     folder, cells, _ = compared_rows
     asked = replace(table_specification(cells[0].config["table"]), round_robin=BOTH)
     own = [Cell(cell.row, cell.seed, cell.config, ()) for cell in cells]
-    material = material_of(Experiment("tiny", own, [], folder, asked, ()), (), "tiny")
+    experiment = Experiment("tiny", own, [], folder, asked, ())
+    material = material_of(Subject(experiment, (), "tiny", "tiny"))
     found = report_document([material])["sections"][0]
     expected = render_round_robin(record_of(folder, cells, BOTH), asked.title, asked.level)
     assert found["meetings"]["table"]["csv"] == to_csv(expected)

@@ -25,6 +25,7 @@ from nlhf_repro.cells import single_cell
 from nlhf_repro.pipeline.cell import CellResult
 from nlhf_repro.pipeline.evaluation_keys import cell_key
 from nlhf_repro.pipeline.keys import reference_sample_key, train_key
+from nlhf_repro.pipeline.stages import load_trajectory
 
 BENCHMARKS = "[oracle_win_rate,kl_to_reference]"
 WEIGHTS = "checkpoint-2.safetensors"
@@ -81,6 +82,18 @@ def test_training_lines_tell_every_step_and_every_collection(cell) -> None:
     assert [line["update"] for line in collected] == [0, 1]
     assert collected[0]["kl_to_reference"] == pytest.approx(0, abs=1e-5)
     assert collected[1]["kl_to_reference"] != 0
+
+
+def test_tokens_are_counted_at_every_recorded_update(cell) -> None:
+    folder, result = cell
+    trajectory = load_trajectory(training_folder(folder, result))
+    ledger = trajectory.ledger
+    assert trajectory.sampled_tokens.tolist()[::2] == [0, ledger.sampled_tokens]
+    assert trajectory.trained_tokens.tolist()[::2] == [0, ledger.trained_tokens]
+    assert 0 < trajectory.tokens[1] < trajectory.tokens[2]
+    found = lines(result.directory / "training.jsonl")
+    before = [line["tokens_before"] for line in found if line["kind"] == "collect"]
+    assert before == trajectory.tokens[:2].tolist()
 
 
 def test_the_first_recorded_policy_is_the_reference_and_its_opponent_draws_apart(cell) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
 import pytest
 import report_material as made
+from report_material import document_of
 from verbs import refused, run_verb
 
 from nlhf_repro.cli import main
@@ -20,11 +20,6 @@ from nlhf_repro.verbs.experiment import load_experiment
 
 def section(material):
     return report_document([material])["sections"][0]
-
-
-def document_of(page: str):
-    found = re.search(r'<script type="application/json" id="document">(.*?)</script>', page, re.S)
-    return json.loads(found[1])
 
 
 # --- the file

@@ -221,3 +221,19 @@ def test_the_keyboard_reaches_every_control_by_name(page):
     assert page.locator("th:not([scope])").count() == 0
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
+
+
+def test_a_prompt_without_text_is_named_alone(browser, tmp_path):
+    shown = [replace(each, text="") for each in made.prompts(2).prompts]
+    material = made.material(samples=(replace(made.prompts(2), prompts=tuple(shown)),))
+    (tmp_path / "page.html").write_text(report_page([material]), encoding="ascii")
+    opened = browser.new_page()
+    opened.goto((tmp_path / "page.html").as_uri())
+    samples = opened.locator(".samples")
+    assert samples.locator("article h4").all_text_contents() == [
+        "Prompt prompt/0",
+        "Prompt prompt/1",
+    ]
+    assert samples.locator("blockquote").count() == 0
+    assert samples.locator("section.answer").count() == 6
+    opened.close()

@@ -66,6 +66,15 @@ class Trajectory:
     last: Array  # [points, games, actions], normalized log-probabilities; empty for checkpoints
     average: Array | None  # [points, games, actions], normalized log-probabilities
     ledger: Ledger
+    sampled_tokens: Array | None = None  # [points]; None: actions are no tokens
+    trained_tokens: Array | None = None  # [points]; None: actions are no tokens
+
+    @property
+    def tokens(self) -> Array | None:
+        """Sampled and trained by each recorded update, [points]; None: actions are no tokens."""
+        if self.sampled_tokens is None or self.trained_tokens is None:
+            return None
+        return self.sampled_tokens + self.trained_tokens
 
 
 @dataclass(frozen=True)
@@ -133,3 +142,4 @@ class RowRecord:
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by benchmark, to print
     commits: tuple[str, ...] = ()  # of its runs, each once, with what was not committed
     ledger: Mapping[str, Array] = field(default_factory=dict)  # by entry of Ledger, [seeds]
+    tokens: Array | None = None  # [points], sampled and trained by a run; None: not recorded

@@ -24,12 +24,17 @@ from nlhf_repro.pipeline.private import Privacy, leaks, privacy, secrets
 from nlhf_repro.pipeline.records import DeclaredCell, row_variants
 from nlhf_repro.pipeline.store import MANIFEST, StageStore
 
-FORMAT = 1
+FORMAT = 2  # since trajectories count tokens
+READABLE = (1, FORMAT)
 INDEX = "bundle.json"
 # What tables read of a stage. Everything else is weights, which never leave, or texts.
 _NUMBERS = (
     *("scores.parquet", "benchmark.json", "judge_draws.npz", "judge.json", "ledger.json"),
     *("trajectory.npz", "won.npy", "responders.npy", "truth.npy"),
+)
+_COUNTS = (
+    *("updates", "comparisons", "preference_evaluations"),
+    *("sampled_tokens", "trained_tokens"),
 )
 _DESCRIPTIONS = ("benchmark.json", "judge.json")
 _LOGS = ("metrics.jsonl", "training.jsonl")
@@ -216,9 +221,7 @@ def _shared(path: Path, cleaner: Privacy) -> bytes:
 
 def _without_policies(path: Path) -> bytes:
     with np.load(path) as stored:
-        counts = {
-            name: stored[name] for name in ("updates", "comparisons", "preference_evaluations")
-        }
+        counts = {name: stored[name] for name in _COUNTS if name in stored}
     written = io.BytesIO()
     np.savez(written, **counts, last=np.empty((len(counts["updates"]), 0, 0)))
     return written.getvalue()

@@ -75,6 +75,7 @@ def merged(sources: Sequence[Source], mixed_code: bool, folder: Path) -> Merged:
     chosen = [_chosen(place, sources) for place in first.keys]
     for source, cell in chosen:
         _link(source, cell.key, folder)
+        _link_answers(source, cell.key, sources, folder)
     notes += _failures(chosen, sources)
     return Merged(
         experiment=first.experiment,
@@ -197,6 +198,8 @@ def _results(folder: Path, key: str) -> dict[str, Array]:
         "preference evaluations": trajectory.preference_evaluations,
         "the ledger": np.array(list(vars(trajectory.ledger).values()), dtype=np.float64),
     }
+    if trajectory.tokens is not None:
+        found["tokens"] = trajectory.tokens
     for name, each in stages["evaluate"].items():
         scored = store.folder("evaluate", each)
         found |= {f"{name}/{iterate}": x for iterate, x in read_scores(scored).items()}
@@ -258,10 +261,22 @@ def _link(source: Source, key: str, folder: Path) -> None:
         linked.append(store.folder("train", named["train"]))
         linked += [store.folder("evaluate", each) for each in named["evaluate"].values()]
     for path in linked:
-        place = folder / path.parent.name / path.name
-        if path.exists() and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path.resolve(), target_is_directory=True)
+        _link_folder(path, folder)
+
+
+def _link_answers(chosen: Source, key: str, sources: Sequence[Source], folder: Path) -> None:
+    """Links to the answers that the cell's record names, of whichever source holds them."""
+    named = read_run(run_directory(chosen.folder, key)).get("stages", {})
+    for answers in (str(named.get(name)) for name in ("sample", "reference_sample")):
+        for source in sources if answers.isalnum() else ():
+            _link_folder(stage_store(source.folder).folder("sample", answers), folder)
+
+
+def _link_folder(path: Path, folder: Path) -> None:
+    place = folder / path.parent.name / path.name
+    if path.exists() and not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(path.resolve(), target_is_directory=True)
 
 
 def _short(source: Source) -> str:

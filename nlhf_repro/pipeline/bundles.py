@@ -12,7 +12,7 @@ import yaml
 
 from nlhf_repro.interfaces import Tuning
 from nlhf_repro.pipeline.bundle_comparisons import Unit, read_unit, stored_units
-from nlhf_repro.pipeline.bundle_contents import FORMAT, INDEX, Exported, made_with
+from nlhf_repro.pipeline.bundle_contents import INDEX, READABLE, Exported, made_with
 from nlhf_repro.pipeline.bundle_files import UnusableBundleError, unpack
 from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
 from nlhf_repro.pipeline.files import digest
@@ -63,10 +63,11 @@ def read_bundle(path: Path, folder: Path) -> Source:
     contents = unpack(path, folder)
     try:
         index = json.loads((folder / INDEX).read_text())
-        if index["format"] != FORMAT:
+        if index["format"] not in READABLE:
             raise UnusableBundleError(
-                f"{path} has format {index['format']}, and this version reads {FORMAT}: export it "
-                "again, or install the version that wrote it."
+                f"{path} has format {index['format']}, and this version reads "
+                f"{' and '.join(map(str, READABLE))}: export it again, or install the version that "
+                "wrote it."
             )
         source = Source(
             name=str(path),

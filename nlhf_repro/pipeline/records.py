@@ -13,6 +13,7 @@ import numpy as np
 from nlhf_repro.interfaces import Array, RowRecord, Trajectory, Tuning
 from nlhf_repro.pipeline.benchmark_notes import united_notes
 from nlhf_repro.pipeline.cell import is_complete, read_run, run_directory, stage_store
+from nlhf_repro.pipeline.counts import mean_counts
 from nlhf_repro.pipeline.keys import is_deterministic, is_language, training_settings
 from nlhf_repro.pipeline.metrics import (
     read_floor,
@@ -97,7 +98,9 @@ def _row_record(
     seeds = [x for x in declared if all((x, world) in finished for world in worlds)]
     runs = [[_read(finished[seed, world], output_dir) for world in worlds] for seed in seeds]
     first = runs[0][0] if runs else None
-    _require_equal_updates(label, [run for seed_runs in runs for run in seed_runs])
+    every = [run for seed_runs in runs for run in seed_runs]
+    _require_equal_updates(label, every)
+    comparisons = mean_counts([run.trajectory.comparisons for run in every])  # some end early
     base, point = grid_point(cells[0].config)
     return RowRecord(
         label=label,
@@ -107,8 +110,9 @@ def _row_record(
         missing=tuple(x for x in declared if x not in seeds and x not in failed),
         failed=failed,
         updates=first.trajectory.updates if first else np.empty(0),
-        comparisons=_mean_comparisons([run for seed_runs in runs for run in seed_runs]),
+        comparisons=np.empty(0) if comparisons is None else comparisons,
         preference_evaluations=first.trajectory.preference_evaluations if first else np.empty(0),
+        tokens=mean_counts([run.trajectory.tokens for run in every]),
         values=_stack([_scores(seed_runs) for seed_runs in runs]),
         floors=first.floors if first else {},
         deterministic=is_deterministic(cells[0].config),
@@ -122,7 +126,7 @@ def _row_record(
         judges=_judges(label, runs),
         scored_updates=first.scored_updates if first else {},
         ledger=_stack([_ledger(seed_runs) for seed_runs in runs]),
-        commits=tuple(dict.fromkeys(run.commit for seed_runs in runs for run in seed_runs)),
+        commits=tuple(dict.fromkeys(run.commit for run in every)),
         notes=united_notes(
             {
                 f"seed {seed}" + (f", world {world}" if len(worlds) > 1 else ""): run.notes
@@ -180,13 +184,6 @@ def _judges(label: str, runs: Sequence[Sequence[_Run]]) -> dict[str, tuple[str, 
             "have all of them judged alike."
         )
     return found[0] if found else {}
-
-
-def _mean_comparisons(runs: Sequence[_Run]) -> Array:
-    """At every recorded point; runs differ in it where some ended early."""
-    if not runs:
-        return np.empty(0)
-    return np.asarray(np.mean([run.trajectory.comparisons for run in runs], axis=0))
 
 
 def _measured(worlds: Sequence[_Run]) -> dict[str, float]:

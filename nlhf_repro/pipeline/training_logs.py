@@ -12,6 +12,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Array, RowRecord
 from nlhf_repro.pipeline.cell import run_directory
+from nlhf_repro.pipeline.counts import mean_counts
 from nlhf_repro.pipeline.records import DeclaredCell
 
 LOGGED = {
@@ -29,6 +30,7 @@ class _Log:
     updates: Array  # [points]
     comparisons: Array  # [points]
     values: dict[str, Array]  # [points]
+    tokens: Array | None  # [points]; None: an older version wrote the log
 
 
 def logged_records(
@@ -70,6 +72,7 @@ def _record(row: RowRecord, logs: Sequence[Sequence[_Log | None]], worlds: int) 
         updates=first.updates,
         comparisons=first.comparisons,
         preference_evaluations=np.zeros(len(first.updates)),
+        tokens=mean_counts([log.tokens for seed in present for log in seed]),
         values={
             f"{LOGGED[name]}/last": np.array([[x.values[name] for x in seed] for seed in present])
             for name in names
@@ -99,8 +102,10 @@ def _read(directory: Path, start: float) -> _Log | None:
             kept.setdefault(int(line["update"]), (line, before))
     if not kept:
         return None
+    tokens = [line.get("tokens_before") for line, _ in kept.values()]
     return _Log(
         updates=np.array(list(kept), dtype=float),
+        tokens=None if None in tokens else np.array(tokens, dtype=float),
         comparisons=np.array([before for _, before in kept.values()]),
         values={name: np.array([line[name] for line, _ in kept.values()]) for name in LOGGED},
     )

@@ -73,6 +73,7 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
     clusters = cluster_noun(rows)
     one = singular(clusters)
     yield f"K x n: training seeds x {clusters}, the same {clusters} for every row."
+    yield from _own_sizes(rows, clusters)
     exact = [row.label for row in rows if row.deterministic]
     if exact:
         which = "all rows" if len(exact) == len(rows) else "; ".join(exact)
@@ -95,6 +96,20 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
             f"One {one}: nothing in {which} generalizes over {clusters}, so no interval is "
             "estimable."
         )
+
+
+def _own_sizes(rows: Sequence[RowRecord], clusters: str) -> Iterator[str]:
+    """How many items every benchmark has, where they differ."""
+    sizes: dict[int, list[str]] = {}
+    for name, count in {
+        name.rpartition("/")[0]: values.shape[1]
+        for row in rows
+        for name, values in row.values.items()
+    }.items():
+        sizes.setdefault(count, []).append(name)
+    if len(sizes) > 1:
+        listed = "; ".join(f"{n} of {', '.join(names)}" for n, names in sorted(sizes.items()))
+        yield f"n by benchmark, {clusters} or questions: {listed}."
 
 
 def _column_notes(specification: TableSpecification, clusters: str) -> Iterator[str]:

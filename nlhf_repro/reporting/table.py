@@ -134,7 +134,9 @@ def _size(row: RowRecord) -> Cell:
     if not row.seeds or not items:
         return Cell(f"0 x {max(items)}" if items else "-")
     seeds = "exact" if row.deterministic else str(len(row.seeds))
-    return Cell(f"{seeds} x {max(items)}", seeds=len(row.seeds), clusters=max(items))
+    least, most = min(items), max(items)
+    counted = f"{most}" if least == most else f"{least} to {most}"
+    return Cell(f"{seeds} x {counted}", seeds=len(row.seeds), clusters=least)
 
 
 def _cost(row: RowRecord, name: str) -> Cell:

@@ -1,4 +1,4 @@
-"""Experiments of bundles: what `nlhf table` and `nlhf compare` read instead of a folder."""
+"""Experiments of bundles: what `nlhf table`, `report` and `compare` read instead of a folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from nlhf_repro.interfaces import (
 from nlhf_repro.pipeline.bundle_files import UnusableBundleError
 from nlhf_repro.pipeline.bundle_merging import Merged, merged
 from nlhf_repro.pipeline.bundles import Source, folder_source, read_bundle
-from nlhf_repro.pipeline.files import digest
+from nlhf_repro.pipeline.cell import is_complete
+from nlhf_repro.pipeline.files import digest, file_digest
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.reporting import TableSpecification, table_specification
+from nlhf_repro.reporting.report import Origin, SampleSet
 from nlhf_repro.verbs.experiment import Experiment, changed, load_experiment
+from nlhf_repro.verbs.sample_sets import bundled_sets, not_in_bundles
 
 SUFFIX = ".zip"
+NO_BUNDLE = "--mixed-code is about bundles, and there is none: drop it."
 _OWN_CODE = "nlhf_repro.reporting."
 
 
@@ -32,12 +36,14 @@ _OWN_CODE = "nlhf_repro.reporting."
 class BundledExperiment:
     """An experiment of bundles, printed as one of the output folder is; see `Printed`.
 
-    `output_dir` leads to runs and stages of all of them, and lasts as long as this object.
+    `output_dir` leads to runs and stages of all of them, and lasts as long as this object;
+    `sources` names them, a line each.
     """
 
     merged: Merged
     specification: TableSpecification
     tables: Path
+    sources: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,6 +64,12 @@ class BundledExperiment:
     def notes(self) -> tuple[str, ...]:
         """What the command line changed, and what merging has to say."""
         return (*changed(self.changes), *self.merged.notes)
+
+    @property
+    def origin(self) -> Origin:
+        """The bundles, what merging them has to say, and what they do not hold."""
+        unheld = tuple(not_in_bundles(self.cells, self.output_dir))
+        return Origin(self.sources, self.merged.notes, unheld)
 
     @property
     def cells(self) -> list[DeclaredCell]:
@@ -106,6 +118,10 @@ class BundledExperiment:
         """None: a bundle's answers are for reading, and what reads them is code of the run's."""
         return []
 
+    def samples(self, records: Sequence[RowRecord]) -> tuple[SampleSet, ...]:
+        """The answers to evaluation prompts that the bundles hold, the prompts by their names."""
+        return tuple(bundled_sets(self.cells, records, self.output_dir))
+
 
 def bundle_paths(names: Sequence[str]) -> list[Path]:
     """Those of the names that are bundles: by their suffix."""
@@ -152,12 +168,22 @@ def open_bundles(
             merged=found,
             specification=own.specification if own else _specification(sources[0]),
             tables=output_dir / "tables" / f"{found.experiment}-bundles-{contents[:8]}",
+            sources=tuple(map(_described, sources)),
         )
     except BaseException:
         shutil.rmtree(root)
         raise
     weakref.finalize(experiment, shutil.rmtree, root, ignore_errors=True)
     return experiment
+
+
+def _described(source: Source) -> str:
+    """A source by its name, the SHA-256 that `nlhf export` printed, and how much of it is run."""
+    complete = sum(is_complete(source.folder, cell.key) for cell in source.cells)
+    said = f"{complete} of {len(source.cells)} cells complete"
+    if not source.contents:
+        return f"{source.name} ({said})"
+    return f"{Path(source.name).name} (SHA-256 {file_digest(Path(source.name))}, {said})"
 
 
 def named_experiment(name: str, config_dir: str | None) -> Experiment | BundledExperiment:

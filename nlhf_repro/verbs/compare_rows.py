@@ -16,7 +16,7 @@ from nlhf_repro.reporting.series import collapse_exact
 from nlhf_repro.uncertainty import judge_note
 from nlhf_repro.validation import suggestion
 from nlhf_repro.verbs.bundled import named_experiment
-from nlhf_repro.verbs.experiment import Printed
+from nlhf_repro.verbs.printed import Printed
 
 Comparable = GeometricMeanGap | MeanValue
 

@@ -20,7 +20,8 @@ from nlhf_repro.reporting import (
     render_round_robin,
     samples_page,
 )
-from nlhf_repro.verbs.experiment import Experiment, Printed, write_forms
+from nlhf_repro.verbs.experiment import Experiment, write_forms
+from nlhf_repro.verbs.printed import Printed
 from nlhf_repro.verbs.result import show_table
 
 Rows = Mapping[str, Mapping[str, Any]]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from nlhf_repro.cells import Cell, experiment_cells
 from nlhf_repro.config import (
@@ -33,55 +32,13 @@ from nlhf_repro.reporting import (
     to_latex,
     to_markdown,
 )
+from nlhf_repro.reporting.report import Origin, SampleSet
 from nlhf_repro.validation import suggestion
+from nlhf_repro.verbs.printed import Printed
+from nlhf_repro.verbs.sample_sets import stored_sets
 
 # Overrides that change where and how, not what.
 ELSEWHERE = ("tracker", "output_dir", "hydra")
-
-
-class Printed(Protocol):
-    """What is printed of an experiment: of the output folder's, or of one that bundles hold."""
-
-    @property
-    def name(self) -> str:
-        """What its files are called."""
-        ...
-
-    @property
-    def tables(self) -> Path:
-        """The folder of its tables."""
-        ...
-
-    @property
-    def specification(self) -> TableSpecification:
-        """How its table is printed."""
-        ...
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What stands first below every table of it."""
-        ...
-
-    @property
-    def declared(self) -> list[DeclaredCell]:
-        """Its cells, run or not."""
-        ...
-
-    def records(self) -> list[RowRecord]:
-        """Its rows, as far as they are there."""
-        ...
-
-    def round_robin(self, records: Sequence[RowRecord]) -> RoundRobinRecord | None:
-        """What its complete rows did against each other; None without a complete row.
-
-        Raises:
-            NotComparedError: that is not there.
-        """
-        ...
-
-    def shown(self, records: Sequence[RowRecord]) -> list[ShownPrompt]:
-        """As many prompts as its table asks for, with every row's answers; none without texts."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -118,6 +75,11 @@ class Experiment:
         """What the command line changed."""
         return changed(self.changes)
 
+    @property
+    def origin(self) -> Origin:
+        """The output folder, of which nothing has to be said."""
+        return Origin()
+
     def round_robin(self, records: Sequence[RowRecord]) -> RoundRobinRecord | None:
         """What its complete rows did against each other, from the store; see `Printed`."""
         from nlhf_repro.pipeline.language.round_robins import round_robin_record
@@ -133,6 +95,10 @@ class Experiment:
 
         store = stage_store(self.output_dir)
         return shown_prompts(self.declared, records, self.specification.samples, store)
+
+    def samples(self, records: Sequence[RowRecord]) -> tuple[SampleSet, ...]:
+        """All prompts and questions with every row's answers, from the store."""
+        return tuple(stored_sets(self.declared, records, self.output_dir))
 
     def exported(self) -> Exported:
         """What a bundle, or a merging with bundles, takes of it."""

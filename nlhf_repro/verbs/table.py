@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import table_answers
 from nlhf_repro.verbs.comparison import check_comparison, write_comparison
-from nlhf_repro.verbs.experiment import Printed, load_experiment, write_table
+from nlhf_repro.verbs.experiment import load_experiment, write_table
+from nlhf_repro.verbs.printed import Printed
 from nlhf_repro.verbs.result import show_table, show_warning
 
 
@@ -22,7 +23,7 @@ def table(
     `name` and `overrides` may name bundles: the table is then that of all of them, and of the
     output folder where an experiment is named too.
     """
-    from nlhf_repro.verbs.bundled import bundle_paths, open_bundles
+    from nlhf_repro.verbs.bundled import NO_BUNDLE, bundle_paths, open_bundles
 
     warnings.showwarning = show_warning
     names = [name, *overrides]
@@ -32,9 +33,7 @@ def table(
         again = experiment.name
     else:
         if mixed_code:
-            raise ImpossibleSettingError(
-                "--mixed-code is about bundles, and there is none: drop it."
-            )
+            raise ImpossibleSettingError(NO_BUNDLE)
         experiment = load_experiment(name, overrides, config_dir)
         check_comparison(experiment)
         again = shlex.join([*names, *(["--config-dir", config_dir] if config_dir else [])])

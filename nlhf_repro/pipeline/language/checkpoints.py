@@ -59,6 +59,8 @@ class CheckpointRecorder:
             last=np.empty((len(self.updates), 0, 0)),
             average=None,
             ledger=ledger,
+            sampled_tokens=np.array([x.sampled_tokens for x in self.ledgers], dtype=np.float64),
+            trained_tokens=np.array([x.trained_tokens for x in self.ledgers], dtype=np.float64),
         )
 
     def state(self) -> dict[str, Any]:

@@ -24,10 +24,11 @@ class TrainingLog:
     """Lines of training.jsonl, in the order in which things happened.
 
     kind step: loss, gradient_norm, learning_rate. kind collect: mean response length, share that
-    ended by itself, mean |margin| of the labels; where the present policy responded, over 64
-    responses, of as many prompts as there are: KL to the reference (mean log-ratio, unbiased),
-    entropy (mean of -log pi), the largest |log pi / ref|; all over response tokens only, in nats.
-    Means are over all that was drawn, equal responses as often as they came, selected or not.
+    ended by itself, mean |margin| of the labels, comparisons so far, tokens sampled and trained
+    before the update; where the present policy responded, over 64 responses, of as many prompts as
+    there are: KL to the reference (mean log-ratio, unbiased), entropy (mean of -log pi), the
+    largest |log pi / ref|; all over response tokens only, in nats. Means are over all that was
+    drawn, equal responses as often as they came, selected or not.
     kind asked: what the oracle and its wrappers counted of themselves, where they count, in the
     update, or before training.
     """
@@ -36,6 +37,12 @@ class TrainingLog:
         self.lines: list[dict[str, Any]] = []
         self.update = 0
         self._policy = policy
+        self._tokens = 0
+
+    def begin(self, update: int) -> None:
+        """Note that what follows is of this update, and what the run has spent before it."""
+        self.update = update
+        self._tokens = self._policy.sampled_tokens + self._policy.trained_tokens
 
     def step(self, record: StepRecord) -> None:
         """Note one gradient step."""
@@ -64,6 +71,7 @@ class TrainingLog:
             "ended_share": float(ended.double().mean()),
             "mean_absolute_margin": float(label.abs().mean()),
             "comparisons": asked,
+            "tokens_before": self._tokens,
         }
         if dict(phase.candidate.mixture) == {"current": 1.0} and self._whole(phase):
             line |= self._divergence(responses[:MEASURED_RESPONSES], slots)

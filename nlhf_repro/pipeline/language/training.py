@@ -68,7 +68,7 @@ class LanguageRun:
             recorder.record(0, run)
             self.log.asked(before_training)
         while run.updates < settings.iterations and not _over(stopping, recorder):
-            self.log.update = run.updates
+            self.log.begin(run.updates)
             self.seen.oracle.occasions.begin(run.updates)
             if not run.advance():
                 break

@@ -17,6 +17,7 @@ def cautions(material: Material, rows: Sequence[RowRecord]) -> list[str]:
         *_worlds(rows),
         *_seeds(rows),
         *_changes(material.changes),
+        *material.origin.notes,
         *_commits(material.cells),
         *_benchmarks(rows),
     ]
@@ -33,7 +34,7 @@ def shortfalls(material: Material) -> list[str]:
         if row.missing:
             seeds = ", ".join(map(str, row.missing))
             found.append(f"{row.label}: not finished: seeds {seeds}")
-    return [*found, *material.lacking]
+    return [*found, *material.lacking, *material.origin.unheld]
 
 
 def _worlds(rows: Sequence[RowRecord]) -> Iterator[str]:

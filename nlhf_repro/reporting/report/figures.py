@@ -19,12 +19,12 @@ from nlhf_repro.reporting.specification import TableSpecification
 
 POINTS = 120  # of a curve, at most
 ROWS = 60  # above, only the figures that the table declares are drawn
-SPREAD = "a run's total, spread evenly over its updates: approximate"
+SPREAD = "a run's total, spread evenly over its updates: approximate"  # where nothing was counted
 AXES = {
     "comparisons": axis_label("comparisons"),
     "preference_evaluations": axis_label("preference_evaluations"),
     "updates": axis_label("updates"),
-    "tokens": f"tokens sampled and trained ({SPREAD})",
+    "tokens": "tokens sampled and trained",
     "seconds": f"seconds of training ({SPREAD})",
 }
 Spending = Mapping[str, Mapping[str, float]]  # by row: tokens and seconds of a run
@@ -122,6 +122,8 @@ def _figure(
         if counts[-1]
     }
     axes = {axis: label for axis, label in AXES.items() if axis in used or axis == "updates"}
+    if "tokens" in axes and any(row.tokens is None and row.seeds for row in kept):
+        axes["tokens"] = f"{AXES['tokens']} ({SPREAD})"
     preferred = specification.axis if specification.axis in axes else next(iter(axes))
     return figure | {"axes": axes, "axis": preferred, "scale": "auto", "panels": drawn_panels}
 
@@ -140,6 +142,7 @@ def _thinned(row: RowRecord) -> RowRecord:
         updates=row.updates[kept],
         comparisons=row.comparisons[kept],
         preference_evaluations=row.preference_evaluations[kept],
+        tokens=None if row.tokens is None else row.tokens[kept],
         values={name: values[..., kept] for name, values in row.values.items()},
         judge_draws={name: values[..., kept] for name, values in row.judge_draws.items()},
     )
@@ -155,11 +158,12 @@ def _counts(row: RowRecord, curve: Curve, spending: Spending) -> dict[str, Any]:
     updates = row.updates[place]
     share = updates / row.updates[-1] if row.updates[-1] else np.zeros(len(updates))
     spent = spending.get(row.label, {})
+    evenly = spent.get("tokens", 0.0) * share
     return {
         "comparisons": row.comparisons[place],
         "preference_evaluations": row.preference_evaluations[place],
         "updates": updates,
-        "tokens": spent.get("tokens", 0.0) * share,
+        "tokens": evenly if row.tokens is None else row.tokens[place],
         "seconds": spent.get("seconds", 0.0) * share,
     }
 

@@ -48,6 +48,24 @@ class SampleSet:
 
 @final
 @dataclass(frozen=True)
+class Origin:
+    """Where records come from, other than the output folder of this machine.
+
+    Attributes:
+        sources: What was merged, a line each: its name, its SHA-256, what it has; of an output
+            folder alone none.
+        notes: What merging has to say of the numbers, a sentence each.
+        unheld: What a report of an output folder shows and the sources do not hold, a sentence
+            each.
+    """
+
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    unheld: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
 class Material:
     """Everything that a section of the report shows.
 
@@ -55,6 +73,7 @@ class Material:
         name: Of the experiment, and of its files.
         asked: The paragraphs with which the experiment's file states its question.
         command: What computes the experiment, as it is typed after `nlhf reproduce`.
+        report: What writes this section, as it is typed after `nlhf report`.
         changes: Overrides that make it another experiment than the declared one.
         specification: Of its table.
         records: Its rows.
@@ -63,11 +82,13 @@ class Material:
         lacking: What lacks beside cells, a sentence each.
         samples: What the rows answer.
         cells: The declared cells.
+        origin: Where the records come from.
     """
 
     name: str
     asked: tuple[str, ...]
     command: str
+    report: str
     changes: tuple[str, ...]
     specification: TableSpecification
     records: tuple[RowRecord, ...]
@@ -76,3 +97,4 @@ class Material:
     lacking: tuple[str, ...]
     samples: tuple[SampleSet, ...]
     cells: tuple[CellFacts, ...]
+    origin: Origin = Origin()

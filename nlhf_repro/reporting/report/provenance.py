@@ -20,11 +20,12 @@ def provenance_json(material: Material) -> Json:
             *(f"git checkout {commit}" for commit in commits[:1]),
             "make install",
             f"nlhf reproduce {material.command}",
-            f"nlhf report {material.command}",
+            f"nlhf report {material.report}",
         ],
         "facts": [
             {"name": name, "values": values}
             for name, values in (
+                ("merged from", list(material.origin.sources)),
                 ("commit", commits),
                 ("Python", _values(run.get("python") for run in runs)),
                 *_versions(runs),

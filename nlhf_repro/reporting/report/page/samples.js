@@ -102,7 +102,7 @@ function samplePrompt(prompt, set, state) {
   const shown = prompt.answers.filter((answer) => !state.hidden.has(answer.label));
   return html("article", {},
     html("h4", {}, `Prompt ${prompt.identifier}`),
-    html("blockquote", {}, marked(prompt.text, state.sought), cutNote(prompt)),
+    prompt.text ? html("blockquote", {}, marked(prompt.text, state.sought), cutNote(prompt)) : null,
     html("div", { class: "answers" }, shown.map((answer) => sampleAnswer(answer, state))));
 }
 
