@@ -150,7 +150,7 @@ def test_a_failing_cell_is_named_and_the_others_complete(tmp_path: Path) -> None
     assert status == 1
     assert "failed: C, seed 0: RuntimeError: the third update broke" in errors
     assert "2 of 3 cells done, 0 running, 1 failed" in errors
-    assert "failed" in next(line for line in output.splitlines() if line.startswith("| C "))
+    assert "failed" in next(line for line in output.splitlines() if line.startswith("C "))
 
 
 @pytest.mark.slow

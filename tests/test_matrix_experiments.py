@@ -170,7 +170,7 @@ def test_a_matrix_runs_to_its_three_tables(
         compare_at(rows, robin, tmp_path)
     assert write_comparison(tiny, tiny.records(), "online_ipo_comparison")
     printed = capsys.readouterr().out
-    assert "share in the Nash mixture" in printed and "| Online IPO over Nash-MD-PG |" in printed
+    assert "share in the Nash mixture" in printed and "\nOnline IPO over Nash-MD-PG " in printed
     found = {x.name for x in (tmp_path / "tables").iterdir()}
     names = ("round-robin.md", "round-robin.csv", "published.md", "published.tex", "published.csv")
     assert {f"online_ipo_comparison-{name}" for name in names} <= found

@@ -35,10 +35,10 @@ def test_a_column_wider_than_the_terminal_stays_whole():
 
 
 def test_what_is_left_out_is_counted_and_said_to_be_elsewhere():
-    text = to_summary(table(), (), "tables/x.md", 200)
+    text = to_summary(table(), (), "x.md", 200)
     assert "theirs" not in text and "Variants" not in text and "- One world." in text
     assert text.endswith(
-        "Further notes (1) and rows of the paper that were not run (1): tables/x.md\n"
+        "Further notes (1) and rows of the paper that were not run (1): in x.md.\n"
     )
 
 

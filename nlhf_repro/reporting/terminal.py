@@ -29,7 +29,7 @@ def to_summary(table: Table, answers: Sequence[Answer], whole: str, width: int) 
     Args:
         table: Any; one without `reach` prints all its notes.
         answers: To its declared comparison; empty: nothing is said of one.
-        whole: Where the whole table stands, in words.
+        whole: The file of the whole table.
         width: Of a line, in characters; a column that is wider stays whole.
     """
     rows = [row for row in table.rows if not row.published]
@@ -71,7 +71,7 @@ def _left_out(table: Table, whole: str, width: int) -> list[str]:
     published = sum(row.published for row in table.rows)
     parts = [f"Further notes ({further})"] if further else []
     parts += [f"rows of the paper that were not run ({published})"] if published else []
-    return _wrapped(f"{' and '.join(parts)}: {whole}", width) if parts else []
+    return _wrapped(f"{' and '.join(parts)}: in {whole}.", width) if parts else []
 
 
 def _heading(table: Table, width: int) -> list[str]:

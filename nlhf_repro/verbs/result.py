@@ -90,9 +90,12 @@ def summary(
 
 
 def show_table(table: Table, answers: Sequence[Answer], path: Path) -> None:
-    """A table on standard output, as wide as the terminal; the whole one stands at `path`."""
+    """A table on standard output, as wide as the terminal; the whole one stands at `path`.
+
+    Of the path the name alone is said: the same records print the same wherever they lie.
+    """
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    sys.stdout.write(to_summary(table, answers, str(path), width))
+    sys.stdout.write(to_summary(table, answers, path.name, width))
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
