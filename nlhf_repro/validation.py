@@ -84,13 +84,19 @@ def check_constructor(path: str, node: Mapping[str, Any]) -> None:
             )
 
 
+MANY = 40  # choices that nobody reads
+
+
 def suggestion(word: str, choices: Iterable[str]) -> str:
-    """A question naming the closest choice, else all of them."""
+    """A question naming the closest choice, else all of them, or what they begin with."""
     known = sorted(set(choices))
     lowered = {choice.lower(): choice for choice in known}
     close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     if close:
         return f"did you mean {lowered[close[0]]}?"
+    first = sorted({choice.partition(".")[0] for choice in known})
+    if len(known) > MANY and len(first) < len(known):
+        return f"none of {len(known)} is close; they begin with {', '.join(first)}."
     shown = [f"'{choice}'" if "," in choice else choice for choice in known]
     return (
         f"choose from {', '.join(shown)}."
