@@ -213,6 +213,19 @@ def test_nothing_finished_still_gives_a_page():
     assert kinds(found["answers"]) == ["refused"] and not found["figures"]
 
 
+def test_notes_of_all_rows_are_read_first_and_those_of_single_rows_are_folded():
+    rows = [
+        replace(made.row("A", 0.1, 0), notes={"gap": ("of all", "of A")}),
+        replace(made.row("B", 0.2, 1), notes={"gap": ("of all",)}),
+    ]
+    benchmark = next(iter(rows[0].values)).rpartition("/")[0]
+    rows = [replace(row, notes={benchmark: row.notes["gap"]}) for row in rows]
+    found = section(made.material(rows, made.specification(against=None)))
+    assert f"{benchmark}: of all." in found["cautions"]
+    assert found["row_notes"] == [f"A: {benchmark}: of A."]
+    assert not any("of A" in x for x in found["cautions"])
+
+
 # --- the question
 
 

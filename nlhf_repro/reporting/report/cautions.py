@@ -89,12 +89,26 @@ def _commits(cells: Sequence[CellFacts]) -> Iterator[str]:
 
 
 def _benchmarks(rows: Sequence[RowRecord]) -> Iterator[str]:
-    """What benchmarks have to say of their values, once each."""
-    said: dict[str, list[str]] = {}
+    """What benchmarks have to say of the values of all rows."""
+    yield from (f"{note}." for note, labels, scored in _noted(rows) if len(labels) == scored)
+
+
+def row_notes(rows: Sequence[RowRecord]) -> list[str]:
+    """What benchmarks have to say of single rows: verdicts, equal answers, lengths."""
+    return [
+        f"{'; '.join(labels)}: {note}."
+        for note, labels, scored in _noted(rows)
+        if len(labels) < scored
+    ]
+
+
+def _noted(rows: Sequence[RowRecord]) -> Iterator[tuple[str, list[str], int]]:
+    """Every note once, the rows that it is of, and how many rows its benchmark scored."""
+    said: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for benchmark, notes in row.notes.items():
             for note in notes:
-                said.setdefault(f"{benchmark}: {note}", []).append(row.label)
-    for note, labels in said.items():
-        which = "" if len(labels) == len(rows) else f" ({'; '.join(labels)})"
-        yield f"{note}{which}."
+                said.setdefault((benchmark, note), []).append(row.label)
+    for (benchmark, note), labels in said.items():
+        scored = sum(benchmark in {x.rpartition("/")[0] for x in row.values} for row in rows)
+        yield f"{benchmark}: {note}", labels, scored

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.answers import table_answers
 from nlhf_repro.reporting.forest import forest_columns
-from nlhf_repro.reporting.report.cautions import cautions, shortfalls
+from nlhf_repro.reporting.report.cautions import cautions, row_notes, shortfalls
 from nlhf_repro.reporting.report.costs import cost_tables, mean_spending
 from nlhf_repro.reporting.report.encoding import Json, table_json
 from nlhf_repro.reporting.report.figures import figures_json
@@ -45,6 +45,7 @@ def _section(material: Material) -> Json:
         "asked": list(material.asked) or [specification.caption],
         "level": specification.level,
         "cautions": cautions(material, rows),
+        "row_notes": row_notes(rows),
         "shortfalls": shortfalls(material),
         "answers": [asdict(x) for x in table_answers(records, specification)],
         "table": table_json(table, material.name),

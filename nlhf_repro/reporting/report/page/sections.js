@@ -31,6 +31,8 @@ function sectionParts(data, part) {
   return [
     part("What was asked", data.asked.map((paragraph) => html("p", { class: "prose" }, paragraph))),
     callout("Read this first", "caution", data.cautions),
+    data.row_notes.length
+      ? folded(`What benchmarks noted of single rows: verdicts, equal answers, lengths (${data.row_notes.length})`, () => listed(data.row_notes)) : null,
     callout("What lacks", "lacking", data.shortfalls),
     part("The answer", answerList(data.answers),
       tested ? html("p", { class: "aside" }, `Intervals: ${percent(data.level)}, not adjusted; a difference counts as shown by its adjusted p-value.`) : null),
