@@ -167,7 +167,8 @@ def test_the_comparison_computes_only_what_is_new(tmp_path: Path) -> None:
     changed = (*command, "algorithm.step_size=0.7", "training.learning_rate=0.03")
     status, output, errors = nlhf(tmp_path, *changed)
     assert (status, "1 of 1 cells done" in errors) == (0, True)
-    assert "algorithm.step_size 0.7, " in output and "training.learning_rate 0.03" in output
+    table = "".join(path.read_text() for path in (tmp_path / "outputs").rglob("check.md"))
+    assert "algorithm.step_size 0.7, " in table and "training.learning_rate 0.03" in table
 
 
 def test_the_data_set_of_an_offline_algorithm_is_the_budget() -> None:
