@@ -10,6 +10,7 @@ from typing import Literal, final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell, Table
 from nlhf_repro.reporting.columns import GeometricMeanGap, MeanValue
+from nlhf_repro.reporting.columns.levels import crossed_seeds
 from nlhf_repro.reporting.comparison import ComparableColumn, Primary, baseline_of
 from nlhf_repro.reporting.numbers import additive_interval, p_value_text, plain, positive_interval
 from nlhf_repro.reporting.series import cluster_noun, collapse_exact
@@ -59,7 +60,12 @@ class _Asked:
     def p_value(self) -> str:
         """Adjusted, and over how many."""
         many = f"Holm over {self.family} comparisons" if self.family > 1 else "one comparison"
-        return f"{p_value_text(self.cell.p_value)}, {many}"
+        return f"{self.bare_p_value}, {many}"
+
+    @property
+    def bare_p_value(self) -> str:
+        """Adjusted, as the table prints it."""
+        return p_value_text(self.cell.p_value, crossed_seeds(self.row))
 
 
 def table_answers(records: Sequence[RowRecord], specification: TableSpecification) -> list[Answer]:
@@ -118,7 +124,7 @@ def _answer(asked: _Asked) -> Answer:
 
 
 def _about(asked: _Asked) -> tuple[str, str, str]:
-    return *asked.names, p_value_text(asked.cell.p_value)
+    return *asked.names, asked.bare_p_value
 
 
 def _refused(row: str, baseline: str, cell: Cell) -> Answer:

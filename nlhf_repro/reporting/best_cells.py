@@ -60,7 +60,8 @@ def bold_note(specification: TableSpecification) -> str:
     """What bold face means."""
     return (
         "Bold: not shown to be worse than another row of its column (all pairs, adjusted by Holm, "
-        f"{specification.level:.0%}); none where a row has no second training run, or lacks one."
+        f"{specification.level:.0%}; * in a terminal): the best, and rows of which too little is "
+        "known; none where a row has no second training run, or lacks one."
     )
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.best_cells import bold_note
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
-from nlhf_repro.reporting.columns.levels import games_share_nothing
+from nlhf_repro.reporting.columns.levels import crossed_seeds, games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
 from nlhf_repro.reporting.provenance import (
     commit_notes,
@@ -61,10 +61,14 @@ def reach_notes(
     return (
         estimand_note(rows),
         *_size_notes(rows),
+        *_comparison_notes(rows, specification),
         *_budget_notes(rows, specification),
         *_published_reach(rows, specification),
         *_mark_notes(table),
+        *_bold_notes(table, specification),
         *_row_notes(rows),
+        *judge_notes(rows),
+        *commit_notes(rows),
         *tuning_notes(rows),
     )
 
@@ -85,6 +89,7 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
         )
     if any(row.clusters == "prompts" for row in rows):
         yield "Prompts are crossed with seeds: the policy of every seed answers all of them."
+        yield from _few_seeds(rows)
         yield (
             "One world (one oracle, one starting policy, one set of prompts): a claim about this "
             "world only."
@@ -95,6 +100,16 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
         yield (
             f"One {one}: nothing in {which} generalizes over {clusters}, so no interval is "
             "estimable."
+        )
+
+
+def _few_seeds(rows: Sequence[RowRecord]) -> Iterator[str]:
+    seeds = min((crossed_seeds(row) for row in rows if row.seeds), default=0)
+    if seeds in (3, 4):
+        yield (
+            f"{seeds} training seeds: where runs differ by several points a nominal 95% interval "
+            "may cover as little as 92%, and p-values below 0.01 come several times too often: "
+            "none is printed as less than 0.01."
         )
 
 

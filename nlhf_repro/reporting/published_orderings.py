@@ -10,6 +10,7 @@ from typing import Literal, final
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import RefusedCell
+from nlhf_repro.reporting.columns.levels import crossed_seeds
 from nlhf_repro.reporting.comparison import Primary, check_pair
 from nlhf_repro.reporting.numbers import additive_interval, p_value_text
 from nlhf_repro.reporting.published import PredictableColumn
@@ -39,6 +40,7 @@ class Ordering:
     interval: tuple[float, float] = (nan, nan)  # not adjusted
     p_value: float = nan
     refused: str = ""
+    seeds: int = 0  # as in `p_value_text`
 
 
 def published_orderings(
@@ -100,7 +102,13 @@ def _compared(
     if isnan(found.p_value):
         return replace(ordering, refused=found.note or "ours are equal")
     interval = (found.lower, found.upper)
-    return replace(ordering, estimate=found.estimate, interval=interval, p_value=found.p_value)
+    return replace(
+        ordering,
+        estimate=found.estimate,
+        interval=interval,
+        p_value=found.p_value,
+        seeds=crossed_seeds(high, low),
+    )
 
 
 def _decided(ordering: Ordering, adjusted: float, confidence: float) -> Ordering:
@@ -139,4 +147,4 @@ def _text(ordering: Ordering) -> str:
     if ordering.refused:
         return f"{order}{ordering.refused})"
     ours = additive_interval(ordering.estimate, *ordering.interval, sign=True)
-    return f"{order}ours {ours}, {p_value_text(ordering.p_value)})"
+    return f"{order}ours {ours}, {p_value_text(ordering.p_value, ordering.seeds)})"

@@ -80,7 +80,8 @@ def _heading(table: Table, width: int) -> list[str]:
 
 def _aligned(header: Sequence[str], rows: Sequence[TableRow]) -> list[list[str]]:
     """Every column from its header down, padded to one width."""
-    columns = zip(header, *([x.label, *(y.text for y in x.cells)] for x in rows), strict=True)
+    lines = ([x.label, *(f"{y.text}*" if y.best else y.text for y in x.cells)] for x in rows)
+    columns = zip(header, *lines, strict=True)
     widths = [(column, max(map(len, column))) for column in columns]
     return [[text.ljust(width) for text in column] for column, width in widths]
 
@@ -105,8 +106,10 @@ def _block(columns: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _bullet(note: str, width: int) -> list[str]:
-    return wrap(note, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+    return wrap(
+        note, min(width, WIDTH), initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+    )
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return wrap(text, width, break_on_hyphens=False)
+    return wrap(text, min(width, WIDTH), break_on_hyphens=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def open_bundles(
         contents = digest([*sorted(x.contents for x in sources), *found.changes])
         experiment = BundledExperiment(
             merged=found,
-            specification=own.specification if own else _specification(sources[0]),
+            specification=own.specification if own else bundled_specification(sources[0]),
             tables=output_dir / "tables" / f"{found.experiment}-bundles-{contents[:8]}",
             sources=tuple(map(_described, sources)),
         )
@@ -194,7 +194,7 @@ def named_experiment(name: str, config_dir: str | None) -> Experiment | BundledE
     return load_experiment(name, [], config_dir)
 
 
-def _specification(source: Source) -> TableSpecification:
+def bundled_specification(source: Source) -> TableSpecification:
     """The table that the bundle's configuration declares, of columns of this package alone.
 
     Raises:
@@ -203,7 +203,8 @@ def _specification(source: Source) -> TableSpecification:
     node = source.cells[0].config.get("table") if source.cells else None
     if node is None:
         raise UnusableBundleError(f"{source.name} has no table: name the experiment beside it.")
-    for column in node["columns"]:
+    columns = node["columns"]
+    for column in columns.values() if isinstance(columns, Mapping) else columns:
         target = str(column.get("_target_"))
         if not target.startswith(_OWN_CODE):
             raise UnusableBundleError(

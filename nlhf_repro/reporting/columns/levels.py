@@ -24,6 +24,12 @@ def games_share_nothing(*rows: RowRecord) -> bool:
     )
 
 
+def crossed_seeds(*rows: RowRecord) -> int:
+    """Training runs of the row that has fewest, where all answer the same items; else 0."""
+    runs = [len(row.seeds) for row in rows if not row.deterministic]
+    return min(runs) if runs and not games_share_nothing(*rows) else 0
+
+
 def engine_note(inference: Inference) -> str:
     """The engine's warning, unless a mark or a line about the whole table says it already."""
     if inference.clusters == 1:
