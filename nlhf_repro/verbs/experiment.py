@@ -188,6 +188,9 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
     found = {x for x in found if x.startswith("tune/") == tuning}
     named = sorted(x for x in found if name in (x, Path(x).name))
     scales = [x for x in named if scale is None or x.split("/")[0] == scale]
+    if named and not scales:
+        where = ", ".join(sorted({x.split("/")[0] for x in named}))
+        raise ImpossibleSettingError(f"{name} is no experiment at scale={scale}: it is at {where}.")
     if not scales:
         at = f" at scale={scale}" if scale else ""
         raise ImpossibleSettingError(
