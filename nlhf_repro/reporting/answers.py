@@ -190,6 +190,10 @@ def _within_reach(asked: _Asked) -> Iterator[str]:
     least = detectable_difference(found, POWER, (1 - asked.level) / asked.family)
     if not isfinite(least) or least <= 0:
         return
+    possible = getattr(asked.column, "possible_differences", None)
+    if possible is not None and least > possible[1]:
+        yield f"At the variance measured here no possible difference has {POWER:.0%} power."
+        return
     if is_ratio(asked.column):
         size = f"ratio of {plain(exp(least))} (or of {plain(exp(-least))})" if least < 50 else ""
     else:

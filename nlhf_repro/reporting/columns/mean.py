@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import nan
 from typing import Literal, final
 
-from nlhf_repro.interfaces import RowRecord
+import numpy as np
+
+from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
 from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
 from nlhf_repro.reporting.judged import judge_draws_at, paired_judge_draws, worlds_note
@@ -45,6 +47,8 @@ class MeanValue:
             first on, as for regret in a changing world; all of them have to be recorded.
         across_regularization: Whether rows of different regularization may be compared.
         better: higher or lower, for bold face; null where neither is.
+        limits: The least and the largest value that a mean can have, to which its interval is cut
+            (a t interval may reach beyond; what lies there cannot be); null for none.
     """
 
     header: str
@@ -53,11 +57,16 @@ class MeanValue:
     at: At
     across_regularization: bool
     better: Literal["higher", "lower"] | None = None
+    limits: tuple[float, float] | None = None
     no_difference = 0.0  # of `compare`
 
     def __post_init__(self) -> None:
         """Refuse a point that is none."""
         check_at(self.at)
+        if self.limits is not None and self.limits[0] >= self.limits[1]:
+            raise ImpossibleSettingError(
+                f"Column '{self.header}' has limits {list(self.limits)}: give the smaller first."
+            )
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
         """0.213 [0.190, 0.236]."""
@@ -65,11 +74,12 @@ class MeanValue:
         draws = judge_draws_at(row, self.benchmark, self.iterate, recorded_point(row, self.at))
         nested = games_share_nothing(row)
         mean = estimate(values, row.deterministic, confidence, nested, judge_draws=draws)
+        lower, upper = self._cut(mean.lower, mean.upper, self.limits)
         return Cell(
-            additive_interval(mean.estimate, mean.lower, mean.upper),
+            additive_interval(mean.estimate, lower, upper),
             mean.estimate,
-            mean.lower,
-            mean.upper,
+            lower,
+            upper,
             seeds=mean.seeds,
             clusters=mean.clusters,
             level=level_of(row, mean.level),
@@ -92,9 +102,10 @@ class MeanValue:
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
+        cut = f", cut to {self.limits[0]:g} to {self.limits[1]:g}" if self.limits else ""
         return (
             f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and {clusters} "
-            f"{at_text(self.at)} [{confidence:.0%} t interval, {clusters} as clusters]"
+            f"{at_text(self.at)} [{confidence:.0%} t interval, {clusters} as clusters{cut}]"
         )
 
     def compare(
@@ -103,17 +114,33 @@ class MeanValue:
         """The row's mean minus the baseline's, paired by item."""
         result = self.difference(row, baseline, matched, confidence)
         exact = row.deterministic and baseline.deterministic
+        lower, upper = self._cut(result.lower, result.upper, self.possible_differences)
         return Cell(
-            additive_interval(result.estimate, result.lower, result.upper, sign=True),
+            additive_interval(result.estimate, lower, upper, sign=True),
             result.estimate,
-            result.lower,
-            result.upper,
+            lower,
+            upper,
             p_value=result.p_value if result.level == "algorithm" else nan,
             seeds=min(result.seeds),
             clusters=result.clusters,
             level="exact" if exact else result.level,
             note=joined(engine_note(result), worlds_note(row, self.benchmark, self.iterate)),
         )
+
+    @property
+    def possible_differences(self) -> tuple[float, float] | None:
+        """Between two means; None where these have no limits."""
+        if self.limits is None:
+            return None
+        span = self.limits[1] - self.limits[0]
+        return (-span, span)
+
+    @staticmethod
+    def _cut(lower: float, upper: float, limits: tuple[float, float] | None) -> tuple[float, float]:
+        """NaN stays NaN."""
+        if limits is None:
+            return lower, upper
+        return float(np.maximum(lower, limits[0])), float(np.minimum(upper, limits[1]))
 
     def difference(
         self, row: RowRecord, baseline: RowRecord, matched: bool, confidence: float
