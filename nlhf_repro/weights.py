@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from nlhf_repro.interfaces import ImpossibleSettingError
+from nlhf_repro.interfaces.lacking import LackingError
 
 
 def fingerprint(name_or_path: str, revision: str | None, key: str) -> dict[str, str]:
@@ -15,7 +15,7 @@ def fingerprint(name_or_path: str, revision: str | None, key: str) -> dict[str, 
     `key` is where name and revision are set, for errors: "model" of `model.name_or_path`.
 
     Raises:
-        ImpossibleSettingError: no such folder, or a hub model without a revision, which could
+        LackingError: no such folder, or a hub model without a revision, which could
             change under the same name.
     """
     folder = Path(name_or_path).expanduser()
@@ -23,7 +23,7 @@ def fingerprint(name_or_path: str, revision: str | None, key: str) -> dict[str, 
         return dict(folder_digests(folder.resolve()))
     located(name_or_path, key)
     if revision is None:
-        raise ImpossibleSettingError(
+        raise LackingError(
             f"{key}.revision = null of {name_or_path} on the hub is whatever is newest, under "
             "which no result can be kept: give a commit."
         )
@@ -34,13 +34,13 @@ def located(name_or_path: str, key: str) -> str:
     """The folder with its home directory written out, or the name on the hub.
 
     Raises:
-        ImpossibleSettingError: it is written as a path, and no folder is there.
+        LackingError: it is written as a path, and no folder is there.
     """
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return str(folder)
     if name_or_path.startswith((".", "/", "~")) or name_or_path.count("/") > 1:
-        raise ImpossibleSettingError(
+        raise LackingError(
             f"{key}.name_or_path = {name_or_path} is no folder: give one that exists, or a name on "
             "the hub."
         )

@@ -20,6 +20,7 @@ from nlhf_repro.interfaces import (
     Message,
     OnReply,
 )
+from nlhf_repro.interfaces.lacking import LackingError
 from nlhf_repro.judges.decoding import Asked, Decoded, decode
 from nlhf_repro.seeds import generator_for
 from nlhf_repro.weights import fingerprint, located
@@ -56,8 +57,8 @@ class LocalModel:
         """The same judge for every world; its weights are loaded with the first request.
 
         Raises:
-            ImpossibleSettingError: the model's files are not told apart, or its tokenizer cannot be
-                loaded or has no chat template.
+            LackingError: the model's files are not there or not told apart.
+            ImpossibleSettingError: its tokenizer cannot be loaded or has no chat template.
         """
         told = fingerprint(self.name_or_path, self.revision, "judge")
         return LocalModelJudge(self, told, self.load_tokenizer())
@@ -100,7 +101,8 @@ class LocalModel:
 
     def _refusal(self, error: Exception) -> ImpossibleSettingError:
         said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-        return ImpossibleSettingError(
+        kind = LackingError if isinstance(error, OSError) else ImpossibleSettingError
+        return kind(
             f"judge.name_or_path = {self.name_or_path} cannot be loaded ({said}): give a folder "
             "with config.json, tokenizer and safetensors weights, or a name on the hub."
         )

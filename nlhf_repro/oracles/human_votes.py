@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Prompt
+from nlhf_repro.interfaces.lacking import LackingError
 
 Missing = Literal["refuse", "half"]
 Question = tuple[str, str, str]  # prompt's identifier, the two responses in sorted order
@@ -37,6 +38,8 @@ class HumanVotes:
     train on what people said of other responses, fit a model to the file (pipeline=fit_oracle).
     Few votes are a noisy share: a pair with one vote has P = 0 or 1.
     """
+
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=0)  # a look at a file
 
     path: str
     missing: Missing
@@ -66,7 +69,7 @@ class VotedPreference:
     @property
     def cost(self) -> OracleCost:
         """A look at a file is no pass of a model."""
-        return OracleCost(ordered_passes=0)
+        return HumanVotes.cost
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -178,6 +181,7 @@ def _bytes(path: str) -> bytes:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise ImpossibleSettingError(
+        kind = LackingError if isinstance(error, FileNotFoundError) else ImpossibleSettingError
+        raise kind(
             f"oracle.path = {path} cannot be read ({error}): give a file of JSON lines."
         ) from error

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, OracleCost, Prompt
+from nlhf_repro.interfaces.lacking import LackingError
 from nlhf_repro.preferences.records import PreferenceRecord
 from nlhf_repro.preferences.templates import readable
 from nlhf_repro.weights import fingerprint
@@ -29,6 +30,8 @@ class JointClassifier:
     The same in every world.
     """
 
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+
     name_or_path: str
     batch_size: int
     max_length: int
@@ -45,11 +48,11 @@ class JointClassifier:
         """SHA-256 of the folder's files: what results are kept under.
 
         Raises:
-            ImpossibleSettingError: no such folder.
+            LackingError: no such folder.
         """
         folder = Path(self.name_or_path).expanduser()
         if not (folder / "config.json").is_file():
-            raise ImpossibleSettingError(
+            raise LackingError(
                 f"oracle.name_or_path = {self.name_or_path} is no folder with a model: give the "
                 "one that nlhf run pipeline=fit_oracle fit.kind=joint_classifier prints."
             )
@@ -65,7 +68,7 @@ class JointClassifier:
 class JointClassifierOracle:
     """Asked in both orders."""
 
-    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+    cost: ClassVar[OracleCost] = JointClassifier.cost
 
     def __init__(self, settings: JointClassifier) -> None:
         self._settings = settings

@@ -86,6 +86,11 @@ class LLMJudge:
                 f"oracle.most_unparsed = {self.most_unparsed} must be a share, from 0 to 1."
             )
 
+    @property
+    def cost(self) -> OracleCost:
+        """Two requests a comparison, one for each order."""
+        return OracleCost(ordered_passes=2, paid_calls=2, bernoulli=self.read == "verdict")
+
     def oracle(self, world: int) -> JudgedPreference:
         """The judge of this world as an oracle."""
         return JudgedPreference(self, self.judge.judge(world))
@@ -105,9 +110,8 @@ class JudgedPreference:
 
     @property
     def cost(self) -> OracleCost:
-        """Two requests a comparison, one for each order."""
-        drawn = self.settings.read == "verdict"
-        return OracleCost(ordered_passes=2, paid_calls=2, bernoulli=drawn)
+        """As its settings say."""
+        return self.settings.cost
 
     @property
     def position_bias(self) -> float:

@@ -57,6 +57,8 @@ class PairClassifier:
     characters.
     """
 
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+
     name_or_path: str
     revision: str | None
     dtype: Dtype
@@ -98,7 +100,7 @@ class PairClassifier:
 class PairClassifierOracle:
     """Probabilities of pairs from the classifier's log-odds in both orders."""
 
-    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+    cost: ClassVar[OracleCost] = PairClassifier.cost
 
     def __init__(self, settings: PairClassifier) -> None:
         self.settings = settings

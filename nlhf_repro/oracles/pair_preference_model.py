@@ -61,6 +61,8 @@ class PairPreferenceModel:
     are cut at their end, the longer one first, with a warning; the card cuts nothing.
     """
 
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+
     name_or_path: str
     revision: str | None
     dtype: Dtype
@@ -114,7 +116,7 @@ class PairPreferenceOracle:
         bias: What the order of the responses has changed so far.
     """
 
-    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=2)
+    cost: ClassVar[OracleCost] = PairPreferenceModel.cost
 
     def __init__(self, settings: PairPreferenceModel) -> None:
         self.settings = settings

@@ -50,6 +50,8 @@ class RewardModel:
     more.
     """
 
+    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=0, scores=1)
+
     name_or_path: str
     revision: str | None
     dtype: Dtype
@@ -80,7 +82,7 @@ class RewardModel:
 class RewardOracle:
     """Scores of responses under a prompt, each computed once, and preferences from them."""
 
-    cost: ClassVar[OracleCost] = OracleCost(ordered_passes=0, scores=1)
+    cost: ClassVar[OracleCost] = RewardModel.cost
 
     def __init__(self, settings: RewardModel) -> None:
         self.settings = settings

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
+from nlhf_repro.benchmarks.official_counts import OfficialCount, official_count
 from nlhf_repro.interfaces import (
     Algorithm,
     Answers,
     Collect,
     Fit,
+    ImpossibleSettingError,
+    JudgedBenchmark,
     LearnedOracleWrapper,
+    OracleCost,
     Phase,
     TrainingSettings,
     cost_of,
 )
 from nlhf_repro.pipeline.comparisons import comparisons_in_group, iteration_comparisons
-from nlhf_repro.pipeline.evaluation_keys import judgments_key
 from nlhf_repro.pipeline.keys import is_language
+from nlhf_repro.pipeline.lacking import is_lacking, planned_judgments_key
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.scored import judge_node, judge_of, judged_benchmark, kind_of
 
@@ -55,15 +59,18 @@ class PlannedJudging:
     """One judging of a cell's answers: benchmarks that only score it otherwise share it.
 
     `calls` are at most made: two equal answers are not always judged, and a verdict that cannot be
-    read may be asked for again (which no count says beforehand).
+    read may be asked for again (which no count says beforehand). They are None where the questions
+    are not there and nobody knows how many there are; `official` questions were counted without
+    their files.
     """
 
     key: str
     benchmark: str
     judge: str
     identity: Mapping[str, Any]
-    calls: int
+    calls: int | None
     prices: tuple[float | None, float | None] | None  # US dollars a million tokens; None: is free
+    official: int | None = None
 
 
 def planned_training(config: Config) -> PlannedTraining:
@@ -92,26 +99,50 @@ def planned_judgings(config: Config) -> list[PlannedJudging]:
     for name, node in config["benchmark"].items():
         if kind_of(node) != "judged":
             continue
-        key = judgments_key(config, name)
-        if key in found:
-            continue
-        judge, asked = judge_of(config, name), judge_node(config, name)
-        priced = getattr(judge, "answers_elsewhere", False)
-        prices = (asked.get("prompt_price"), asked.get("completion_price"))
-        found[key] = PlannedJudging(
-            key,
-            name,
-            judge.name,
-            judge.identity,
-            _requests(config, name) * _iterates(config),
-            prices if priced else None,
-        )
+        key = planned_judgments_key(config, name)
+        if key not in found:
+            found[key] = _planned_judging(config, name, key)
     return list(found.values())
 
 
-def _requests(config: Config, name: str) -> int:
-    """Requests about one policy's answers, all of which differ from what they are compared with."""
+def _planned_judging(config: Config, name: str, key: str) -> PlannedJudging:
+    asked = judge_node(config, name)
+    judge, identity, priced = _judge(config, name)
+    prices = (asked.get("prompt_price"), asked.get("completion_price"))
     benchmark = judged_benchmark(config, name)
+    official: OfficialCount | None = None
+    requests: int | None
+    try:
+        requests = _requests(benchmark)
+    except ImpossibleSettingError as error:
+        if not is_lacking(error):
+            raise
+        official = official_count(benchmark)
+        requests = official.requests if official else None
+    return PlannedJudging(
+        key,
+        name,
+        judge,
+        identity,
+        None if requests is None else requests * benchmark.repeats * _iterates(config),
+        prices if priced else None,
+        official.questions if official else None,
+    )
+
+
+def _judge(config: Config, name: str) -> tuple[str, Mapping[str, Any], bool]:
+    """Name and identity of the judge, and whether it may be paid; one in memory may be lacking."""
+    try:
+        judge = judge_of(config, name)
+    except ImpossibleSettingError as error:
+        if not is_lacking(error):
+            raise
+        return str(judge_node(config, name).get("name_or_path", "the judge")), {}, False
+    return judge.name, judge.identity, bool(getattr(judge, "answers_elsewhere", False))
+
+
+def _requests(benchmark: JudgedBenchmark) -> int:
+    """Requests about one policy's answers, all of which differ from what they are compared with."""
     questions = benchmark.questions()
     own, other = (
         Answers(
@@ -121,8 +152,18 @@ def _requests(config: Config, name: str) -> int:
         )
         for text in ("an answer", "another answer")
     )
-    baseline = (benchmark.baseline() or other) if benchmark.compares else None
-    return len(benchmark.requests(own, baseline)) * benchmark.repeats
+    baseline = (_baseline(benchmark) or other) if benchmark.compares else None
+    return len(benchmark.requests(own, baseline))
+
+
+def _baseline(benchmark: JudgedBenchmark) -> Answers | None:
+    """What it compares with; None also where that is lacking, as only its number counts."""
+    try:
+        return benchmark.baseline()
+    except ImpossibleSettingError as error:
+        if not is_lacking(error):
+            raise
+        return None
 
 
 def _iterates(config: Config) -> int:
@@ -184,8 +225,7 @@ class _Tally:
         language = is_language(config)
         paid = 0
         if language:
-            oracle = build(config["oracle"]).oracle(config["world"])
-            paid = self.comparisons * cost_of(oracle).paid_calls
+            paid = self.comparisons * _oracle_cost(config).paid_calls
         return PlannedTraining(
             self.updates,
             self.comparisons,
@@ -196,6 +236,13 @@ class _Tally:
             self.trained,
             self.responses * config["language"]["max_new_tokens"] if language else None,
         )
+
+
+def _oracle_cost(config: Config) -> OracleCost:
+    """Of an answer; families that say it themselves need not load their weights for it."""
+    family = build(config["oracle"])
+    said = getattr(family, "cost", None)
+    return said if isinstance(said, OracleCost) else cost_of(family.oracle(config["world"]))
 
 
 def _evaluations(phase: Collect) -> int:

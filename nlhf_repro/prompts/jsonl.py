@@ -17,6 +17,7 @@ from nlhf_repro.interfaces import (
     Prompt,
     Split,
 )
+from nlhf_repro.interfaces.lacking import LackingError
 
 SPLITS: tuple[Split, ...] = ("evaluation", "selection", "tuning", "training")
 
@@ -67,11 +68,16 @@ class JsonLines:
         return ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file: results are kept under what it holds, not under its name."""
+        """SHA-256 of the file: results are kept under what it holds, not under its name.
+
+        Raises:
+            ImpossibleSettingError: it cannot be read; LackingError: there is no such file.
+        """
         try:
             return hashlib.sha256(Path(self.path).expanduser().read_bytes()).hexdigest()
         except OSError as error:
-            raise ImpossibleSettingError(
+            kind = LackingError if isinstance(error, FileNotFoundError) else ImpossibleSettingError
+            raise kind(
                 f"prompts.path = {self.path} cannot be read ({error}): give a file of JSON lines."
             ) from error
 

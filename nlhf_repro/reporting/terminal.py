@@ -20,7 +20,7 @@ def to_text(table: Table) -> str:
     return "\n".join([*_heading(table, WIDTH), *_block(columns), *below]) + "\n"
 
 
-def to_summary(table: Table, answers: Sequence[Answer], whole: str, width: int) -> str:
+def to_summary(table: Table, answers: Sequence[Answer], whole: str | None, width: int) -> str:
     """What a terminal shows of a table: its numbers, the answer, and how far they reach.
 
     Columns that do not fit stand in blocks one below the other, the rows' labels before each. A
@@ -29,18 +29,23 @@ def to_summary(table: Table, answers: Sequence[Answer], whole: str, width: int) 
     Args:
         table: Any; one without `reach` prints all its notes.
         answers: To its declared comparison; empty: nothing is said of one.
-        whole: The file of the whole table.
+        whole: The file of the whole table; None: there is none, and nothing is left out.
         width: Of a line, in characters; a column that is wider stays whole.
     """
-    rows = [row for row in table.rows if not row.published]
+    rows = [row for row in table.rows if whole is None or not row.published]
     blocks = [
         line
         for block in _blocks(_aligned(table.header, rows), width)
         for line in (*_block(block), "")
     ]
-    said = [*verdict(answers), *(table.reach or table.notes)]
+    said = [*verdict(answers), *((whole and table.reach) or table.notes)]
     notes = [line for note in said for line in _bullet(note, width)]
-    lines = [*_heading(table, width), *blocks, *notes, *_left_out(table, whole, width)]
+    lines = [
+        *_heading(table, width),
+        *blocks,
+        *notes,
+        *(_left_out(table, whole, width) if whole else []),
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nlhf_repro.interfaces import ImpossibleSettingError
 from nlhf_repro.pipeline.measured_runs import measured_runs
-from nlhf_repro.pipeline.planned import PlannedTraining
+from nlhf_repro.pipeline.planned import PlannedJudging, PlannedTraining
 from nlhf_repro.reporting import Cell, Table, TableRow, to_csv, to_latex, to_markdown
 from nlhf_repro.verbs.experiment import Experiment, load_experiment
 from nlhf_repro.verbs.plan_costs import duration
 from nlhf_repro.verbs.plan_notes import plan_notes
-from nlhf_repro.verbs.row_plans import UNKNOWN, RowPlan, count, judgings, row_plans
+from nlhf_repro.verbs.result import show_table
+from nlhf_repro.verbs.row_plans import UNKNOWN, RowPlan, calls_of, count, judgings, row_plans
 
 HEADER = (
     *("row", "cells", "complete", "updates", "comparisons", "responses", "sampled tokens"),
@@ -40,13 +41,13 @@ def plan_experiment(known: argparse.Namespace, words: Sequence[str]) -> int:
         )
     experiment = load_experiment(words[0], words[1:], known.config_dir)
     table = plan_table(experiment)
-    write = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
     if known.format == "json":
         raise ImpossibleSettingError("--format json: a plan is a table, so say csv.")
-    if known.format == "terminal" and sys.stdout.isatty():
-        _show(table)
+    if known.format == "terminal":
+        show_table(table, ())
     else:
-        sys.stdout.write(write.get(known.format, to_markdown)(table))
+        write = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+        sys.stdout.write(write[known.format](table))
     return 0
 
 
@@ -75,7 +76,7 @@ def _line(row: RowPlan) -> TableRow:
         count(training.responses),
         _tokens(row),
         "until it converges" if training.gradient_steps is None else count(training.gradient_steps),
-        count(sum(x.calls for x in row.judgings[row.keys[0]])),
+        _calls(row.judgings[row.keys[0]]),
         f"{UNKNOWN}: no run here yet" if speed is None else _range(speed.least, speed.most),
         UNKNOWN if speed is None else count(round(speed.mebibytes)),
         _left([row]) if row.left else "0 s",
@@ -95,12 +96,17 @@ def _total(every: Mapping[str, RowPlan], left: Mapping[str, RowPlan]) -> TableRo
         count(sum(x.responses for x in trainings)),
         _count_tokens(trainings),
         UNKNOWN if None in steps else count(sum(x or 0 for x in steps)),
-        count(sum(x.calls for x in judgings(every).values())),
+        _calls(judgings(every).values()),
         "",
         "",
         _left([left[key] for key in left], each=True) if left else "0 s",
     )
     return TableRow("in all", tuple(map(Cell, texts)))
+
+
+def _calls(planned: Iterable[PlannedJudging]) -> str:
+    calls = calls_of(planned)
+    return f"{UNKNOWN}: no questions here" if calls is None else count(calls)
 
 
 def _tokens(row: RowPlan) -> str:
@@ -133,21 +139,3 @@ def _left(rows: Sequence[RowPlan], each: bool = False) -> str:
 def _range(least: float, most: float) -> str:
     low, high = duration(least), duration(most)
     return low if low == high else f"{low} to {high}"
-
-
-def _show(table: Table) -> None:
-    """The table on a terminal."""
-    from rich.console import Console
-    from rich.table import Table as Shown
-
-    shown = Shown(title=table.title)
-    for number, name in enumerate(table.header):
-        shown.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
-    for row in table.rows:
-        if row is table.rows[-1]:
-            shown.add_section()
-        shown.add_row(row.label, *(cell.text for cell in row.cells))
-    console = Console()
-    console.print(shown)
-    for note in table.notes:
-        console.print(f"- {note}", markup=False, highlight=False)

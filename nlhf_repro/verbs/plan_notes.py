@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nlhf_repro.pipeline.keys import fine_tune_key, is_language
+from nlhf_repro.pipeline.keys import is_language
+from nlhf_repro.pipeline.lacking import PROVISIONAL, planned_fine_tune_key
 from nlhf_repro.pipeline.measured_runs import OWN, MeasuredRun, judge_tokens
 from nlhf_repro.pipeline.planned import PlannedJudging
 from nlhf_repro.reporting.numbers import plain
 from nlhf_repro.verbs.experiment import Experiment
 from nlhf_repro.verbs.planning_values import STATED_COMPUTE
-from nlhf_repro.verbs.row_plans import UNKNOWN, RowPlan, count, judgings
+from nlhf_repro.verbs.row_plans import UNKNOWN, RowPlan, calls_of, count, judgings
 
 
 def plan_notes(
@@ -25,6 +26,7 @@ def plan_notes(
         "Counts of a row are those of one cell, per training problem, and exact where they say no "
         "more; in all: over all cells, cells of one key counted once."
     )
+    yield from _on_lacks(rows)
     yield from _on_times(rows)
     yield from _on_judges(left, runs)
     paid = sum(row.training.paid_calls * row.left for row in rows)
@@ -32,6 +34,32 @@ def plan_notes(
         said = f"Requests to the oracle's own judge in what is left: {count(paid)}"
         yield f"{said}; money: {UNKNOWN}."
     yield from _on_machines(experiment, rows)
+
+
+def _on_lacks(rows: Sequence[RowPlan]) -> Iterator[str]:
+    """What is not there, once each, and what the plan therefore takes or does not know."""
+    lacks = dict.fromkeys(each for row in rows for each in row.lacking)
+    for each in lacks:
+        yield f"Lacking: {each}"
+    if any(key.startswith(PROVISIONAL) for row in rows for key in row.keys):
+        yield (
+            "Rows without their files or revisions count as not complete, since results are kept "
+            "under what those hold: give them to see which are there."
+        )
+    every = [x for row in rows for those in row.judgings.values() for x in those]
+    official = {x.benchmark: x.official for x in every if x.official is not None}
+    if official:
+        told = ", ".join(f"{name} {number}" for name, number in official.items())
+        yield (
+            f"Official questions whose files are not there are counted by their number: {told}; "
+            "nlhf fetch gets the files."
+        )
+    unknown = dict.fromkeys(x.benchmark for x in every if x.calls is None)
+    if unknown:
+        yield (
+            f"Judge calls of {', '.join(unknown)} are {UNKNOWN}, as the questions are not there: "
+            "give their file."
+        )
 
 
 def _on_times(rows: Sequence[RowPlan]) -> Iterator[str]:
@@ -56,7 +84,10 @@ def _on_judges(left: Mapping[str, RowPlan], runs: Sequence[MeasuredRun]) -> Iter
     for judging in judgings(left).values():
         asked.setdefault(judging.judge, []).append(judging)
     for name, those in asked.items():
-        calls = sum(judging.calls for judging in those)
+        calls = calls_of(those)
+        if calls is None:
+            yield f"{name} judges what is left; calls and money: {UNKNOWN}, no questions here."
+            continue
         yield (
             f"{name} judges what is left with at most {count(calls)} calls (equal answers are not "
             "always judged; a verdict that cannot be read may be asked for again); money: "
@@ -81,7 +112,7 @@ def money(judging: PlannedJudging, calls: int, runs: Sequence[MeasuredRun]) -> s
 def _on_machines(experiment: Experiment, rows: Sequence[RowPlan]) -> Iterator[str]:
     config: Mapping[str, Any] = experiment.cells[0].config
     if is_language(config):
-        tuned = {key for cell in experiment.cells if (key := fine_tune_key(cell.config))}
+        tuned = {key for cell in experiment.cells if (key := planned_fine_tune_key(cell.config))}
         yield f"Models fine-tuned first, each once: {len(tuned)}."
     on_gpu = [row for row in rows if row.device != "cpu" and row.left]
     if not on_gpu:

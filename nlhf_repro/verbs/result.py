@@ -89,13 +89,14 @@ def summary(
     )
 
 
-def show_table(table: Table, answers: Sequence[Answer], path: Path) -> None:
+def show_table(table: Table, answers: Sequence[Answer], path: Path | None = None) -> None:
     """A table on standard output, as wide as the terminal; the whole one stands at `path`.
 
-    Of the path the name alone is said: the same records print the same wherever they lie.
+    Of the path the name alone is said: the same records print the same wherever they lie. Without a
+    path this is the whole table, with all its notes.
     """
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    sys.stdout.write(to_summary(table, answers, path.name, width))
+    sys.stdout.write(to_summary(table, answers, path.name if path else None, width))
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nlhf_repro.cells import Cell
 from nlhf_repro.pipeline.cell import is_complete
+from nlhf_repro.pipeline.lacking import lacking, planned_cell_key
 from nlhf_repro.pipeline.measured_runs import MeasuredRun, Speed, speed_of
 from nlhf_repro.pipeline.planned import (
     PlannedJudging,
@@ -24,12 +25,13 @@ class RowPlan:
     """One row: a training's counts, and the cells that have a key of their own."""
 
     label: str
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # provisional ones where something is lacking
     complete: frozenset[str]
     training: PlannedTraining
     judgings: Mapping[str, tuple[PlannedJudging, ...]]  # by key of a cell
     speed: Speed | None
     device: str  # of the model
+    lacking: tuple[str, ...] = ()  # a sentence each
 
     @property
     def left(self) -> int:
@@ -56,22 +58,31 @@ def _row_plan(
     runs: Sequence[MeasuredRun],
 ) -> RowPlan:
     config = cells[0].config
-    keys = tuple(dict.fromkeys(cell.key for cell in cells))
+    lacks = lacking(config)
+    keyed = {planned_cell_key(cell.config): cell for cell in cells}
+    keys = tuple(keyed)
     training = planned_training(config)
     return RowPlan(
         label=label,
         keys=keys,
         complete=frozenset(key for key in keys if is_complete(experiment.output_dir, key)),
         training=training,
-        judgings={cell.key: tuple(planned_judgings(cell.config)) for cell in cells},
+        judgings={key: tuple(planned_judgings(cell.config)) for key, cell in keyed.items()},
         speed=speed_of(config, keys, training, runs),
         device=str(config["model"].get("device", "cpu")),
+        lacking=lacks,
     )
 
 
 def judgings(cells: Mapping[str, RowPlan]) -> dict[str, PlannedJudging]:
     """The judgings of cells, by their keys; cells share some."""
     return {x.key: x for key, row in cells.items() for x in row.judgings[key]}
+
+
+def calls_of(planned: Iterable[PlannedJudging]) -> int | None:
+    """Calls together; None where those of one are not known."""
+    calls = [judging.calls for judging in planned]
+    return None if None in calls else sum(x or 0 for x in calls)
 
 
 def count(number: float) -> str:
