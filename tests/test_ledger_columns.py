@@ -23,8 +23,12 @@ def printed(column, ledger=LEDGER):
 
 
 def test_an_entry_is_printed_to_the_unit_and_with_its_range_where_seeds_differ():
-    assert printed(LedgerEntry("asked", "comparisons")) == "6912"
+    assert printed(LedgerEntry("asked", "comparisons")) == "6,912"
     assert printed(LedgerEntry("tokens", "sampled_tokens")) == "150 (100 to 200)"
+    uneven = {"trained_tokens": np.array([221548.4, 1221550.0])}
+    column = LedgerEntry("tokens", "trained_tokens")
+    assert printed(column, uneven) == "721,549 (221,548 to 1,221,550)"
+    assert "where runs differ the mean over runs" in column.explanation(0.95)
 
 
 def test_an_estimate_is_the_stated_sum_of_the_mean_entries():

@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 
+import meetings
 import numpy as np
 import pytest
 import report_material as made
@@ -17,6 +18,8 @@ from nlhf_repro.reporting import render_round_robin, render_table, to_csv
 from nlhf_repro.reporting.answers import comparison_answers
 from nlhf_repro.reporting.cells import Cell, TableRow
 from nlhf_repro.reporting.report import report_document, report_page
+from nlhf_repro.reporting.report.encoding import table_json
+from nlhf_repro.reporting.round_robin_notes import FEW_SEEDS, TWO_SEEDS
 from nlhf_repro.uncertainty import (
     Components,
     detectable_difference,
@@ -71,6 +74,23 @@ def test_the_csvs_are_those_of_the_table_and_of_the_meetings():
     assert found["table"]["csv"] == to_csv(render_table(material.records, asked))
     meetings = render_round_robin(material.round_robin, asked.title, asked.level)
     assert found["meetings"]["table"]["csv"] == to_csv(meetings)
+
+
+def test_rows_of_a_paper_are_marked_as_published():
+    table = render_table(made.rows(), made.specification())
+    theirs = TableRow("RLHF", (Cell("not run"),) * 5, published=True)
+    found = table_json(replace(table, rows=(*table.rows, theirs)), "x")["rows"]
+    assert [row.get("published", False) for row in found] == [False] * 4 + [True]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [(2, [TWO_SEEDS]), (3, [FEW_SEEDS]), (5, [FEW_SEEDS]), (6, []), (10, [])]
+)
+def test_what_few_seeds_do_to_intervals_is_said_where_they_are_very_few(seeds, said):
+    wins = meetings.meetings(np.random.default_rng(0), seeds=seeds)
+    found = section(made.material(round_robin=meetings.record(wins)))["meetings"]
+    assert found["cautions"] == said
+    assert all(any(each in note for note in found["table"]["notes"]) for each in said)
 
 
 def test_rows_of_a_paper_that_were_not_run_are_not_compared():

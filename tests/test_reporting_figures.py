@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting import TableSpecification, draw_figures
+from nlhf_repro.reporting.axes import MARKED, QUARTILED, draw_panel
 from nlhf_repro.reporting.curves import figure_panels
+from nlhf_repro.reporting.figure import how_to_read
 from nlhf_repro.reporting.figure_specification import FigureSpecification
 from nlhf_repro.uncertainty import geometric_mean
 
@@ -89,6 +92,41 @@ def test_a_bound_is_drawn_at_the_largest_scale_and_needs_its_record():
     (panel,) = figure_panels([replace(exact, values={**exact.values, **ratios})], wanted, 0.95)
     (line,) = panel.lines  # C = 4 * 0.5 = 2: 32 * 4 / (0.25 (u + 2))
     assert line.heights == pytest.approx([512 / 3, 512 / 12, 512 / 102])
+
+
+def drawn(members):
+    """How many thin lines a panel has, its curves' markers, and how to read it."""
+    panels = figure_panels(members, figure(lines={}), 0.95)
+    ax = Figure().subplots()
+    look = {"color": "black", "linestyle": "-", "marker": "s"}
+    draw_panel(ax, panels[0], dict.fromkeys((x.name for x in panels[0].curves), look), figure())
+    thin = [line for line in ax.lines if line.get_linewidth() == 0.6]
+    marks = [line.get_marker() for line in ax.lines if line.get_linewidth() == 1.8]
+    return len(thin), marks, how_to_read(panels, figure(), 0.95, "games")
+
+
+@pytest.mark.parametrize(("curves", "thin"), [(QUARTILED, 2 * QUARTILED), (QUARTILED + 1, 0)])
+def test_quartiles_are_drawn_and_named_where_few_curves_are(curves, thin):
+    found, _, reading = drawn([record(f"{n}, tau 0.1", 0.1, gaps(n)) for n in range(curves)])
+    assert found == thin
+    assert ("thin lines: quartiles" in reading) == (thin > 0)
+
+
+def test_the_reading_tells_which_panels_have_quartiles():
+    few = [record("A, tau 1", 1.0, gaps(0))]
+    many = [record(f"{n}, tau 0.1", 0.1, gaps(n)) for n in range(QUARTILED + 1)]
+    reading = how_to_read(figure_panels(few + many, figure(), 0.95), figure(), 0.95, "games")
+    assert reading.endswith("thin lines: quartiles (where there are at most 4 curves)")
+
+
+@pytest.mark.parametrize(("points", "mark"), [(MARKED, "s"), (MARKED + 1, "None")])
+def test_curves_of_few_recorded_points_have_markers(points, mark):
+    updates = np.arange(points) * 1.0
+    values = {"duality_gap/last": np.random.default_rng(0).lognormal(size=(3, 12, points))}
+    row = replace(record("A, tau 0.1", 0.1, gaps(0)), values=values, updates=updates)
+    _, marks, reading = drawn([row])
+    assert marks == [mark]
+    assert ("markers: recorded points" in reading) == (mark == "s")
 
 
 def test_same_records_give_the_same_bytes(tmp_path):

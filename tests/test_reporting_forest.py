@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import numpy as np
 from reporting_rows import GAP, lognormal, record, specification
 
 from nlhf_repro.reporting import draw_forest, render_table
-from nlhf_repro.reporting.cells import TableRow
+from nlhf_repro.reporting.cells import Cell, TableRow
 from nlhf_repro.reporting.columns import LedgerTotal, MeanValue
-from nlhf_repro.reporting.forest import PANELS, ROWS, forest_columns
+from nlhf_repro.reporting.forest import LETTERS, PANELS, ROWS, forest_columns
 
 MEAN = MeanValue("mean", "duality_gap", "last", "last", True, better="lower")
 
@@ -50,6 +52,37 @@ def test_the_picture_names_every_row_and_leaves_out_a_papers(tmp_path):
     assert {"a", "b", "c", "Title", "comparison: mean"} <= set(drawn) and "theirs" not in drawn
     assert " baseline" in drawn or "baseline" in drawn
     assert any("Filled" in text for text in drawn)
+
+
+def drawn_texts(svg):
+    """(text, x in points) of every text of a picture."""
+    place = r'(?:x="([\d.]+)"|transform="translate\(([\d.]+))'
+    found = re.findall(rf'<text style="[^"]*" {place}[^>]*>([^<]*)</text>', svg.read_text())
+    return [(text, float(x or moved)) for x, moved, text in found]
+
+
+def test_a_row_without_a_number_says_its_cells_text_at_the_panels_edge(tmp_path):
+    members = [*rows(), record("low", np.full((5, 40), 1e-15)), record("none", np.ones((0, 40)))]
+    asked = specification(GAP, against="a")
+    _, svg = draw_forest(render_table(members, asked), asked, tmp_path, "x")
+    places = {}
+    for text, x in drawn_texts(svg):
+        places.setdefault(text.strip(), []).append(x)
+    assert len(places["baseline"]) == 1 and "no number" not in places
+    (floor,), (missing,) = places["all gaps at the floor 1e-12"], places["missing"]
+    (refused,) = places["refused: all gaps at the floor 1e-12"]
+    (panel,) = places["gap"]  # its title stands at the left edge
+    assert floor == missing and 0 < floor - panel < 10 and refused < panel
+
+
+def test_a_long_text_is_cut_to_the_panel(tmp_path):
+    asked = specification(MEAN)
+    table = render_table(rows(), asked)
+    long = TableRow("long", (table.rows[0].cells[0], Cell("why " * 30)))
+    table = replace(table, rows=(*table.rows, long))
+    _, svg = draw_forest(table, asked, tmp_path, "x")
+    (said,) = [text for text, _ in drawn_texts(svg) if text.startswith("why")]
+    assert len(said) == LETTERS and said.endswith("…")
 
 
 def test_what_cannot_be_read_is_not_drawn(tmp_path):

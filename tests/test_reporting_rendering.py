@@ -107,6 +107,10 @@ def test_digits_follow_the_interval(numbers, text):
 def test_additive_digits_and_shares():
     assert additive_interval(42.613, 39.5, 45.7) == "42.6 [39.5, 45.7]"
     assert additive_interval(0.5, 0.4, 0.6, sign=True) == "+0.50 [+0.40, +0.60]"
+    assert additive_interval(-0.02, -3.7, 3.7, sign=True) == "0.0 [-3.7, +3.7]"
+    assert additive_interval(0.02, -3.7, 3.7, sign=True) == "0.0 [-3.7, +3.7]"
+    assert additive_interval(-0.02, -3.7, 3.7) == "0.0 [-3.7, 3.7]"
+    assert additive_interval(-0.0, -0.0, -0.0, sign=True) == "0 [0, 0]"
     assert [share_text(v) for v in (0.0, 1e-6, 0.12, 0.99999, 1.0)] == [
         "0%",
         "0.1%",

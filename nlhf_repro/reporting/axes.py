@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK = "#555555"
+QUARTILED = 4  # curves of a panel, above which quartiles hide the means and are not drawn
+MARKED = 8  # points of a curve, up to which they are marked: lines between them are no measurement
 
 
 class Look(TypedDict):
@@ -21,6 +23,21 @@ class Look(TypedDict):
     color: str
     linestyle: Any  # a name, or (offset, (on, off, ...))
     marker: str
+
+
+def quartiled(panel: Panel) -> bool:
+    """Whether the quartiles of a panel's curves are drawn."""
+    return len(panel.curves) <= QUARTILED and any(curve.runs > 1 for curve in panel.curves)
+
+
+def marked(curve: Curve) -> bool:
+    """Whether the points of a learning curve are marked."""
+    return len(curve.counts) <= MARKED and not _is_level(curve)
+
+
+def _is_level(curve: Curve) -> bool:
+    """Whether a row spends nothing on the axis, as a fixed policy."""
+    return bool(curve.counts[0] == curve.counts[-1])
 
 
 def draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look], specification: AnyFigure) -> None:
@@ -35,7 +52,7 @@ def draw_panel(ax: Axes, panel: Panel, looks: dict[str, Look], specification: An
         _scale_grid(ax, panel, specification.scale)
     else:
         for curve in panel.curves:
-            _draw_curve(ax, curve, looks[curve.name])
+            _draw_curve(ax, curve, looks[curve.name], quartiles=quartiled(panel))
         _scale_counts(ax, panel)
     for line in panel.lines:
         _draw_line(ax, line)
@@ -91,10 +108,9 @@ def _draw_points(ax: Axes, curve: Curve, look: Look) -> None:
     )
 
 
-def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
+def _draw_curve(ax: Axes, curve: Curve, look: Look, *, quartiles: bool) -> None:
     color = look["color"]
-    if curve.counts[0] == curve.counts[-1]:
-        # A row that spends nothing on this axis, such as a fixed policy, is a level.
+    if _is_level(curve):
         ax.axhline(float(curve.middle[-1]), color=color, linestyle=look["linestyle"], zorder=3)
         return
     ax.plot(
@@ -102,11 +118,13 @@ def _draw_curve(ax: Axes, curve: Curve, look: Look) -> None:
         curve.middle,
         color=color,
         linestyle=look["linestyle"],
+        marker=look["marker"] if marked(curve) else None,
+        markersize=4.5,
         linewidth=1.8,
         zorder=3,
     )
     ax.fill_between(curve.counts, curve.lower, curve.upper, color=color, alpha=0.2, linewidth=0)
-    if curve.runs > 1:
+    if quartiles and curve.runs > 1:
         for quartile in curve.quartiles:
             ax.plot(curve.counts, quartile, color=color, linewidth=0.6, alpha=0.35, zorder=2)
 

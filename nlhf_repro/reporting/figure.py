@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from math import ceil
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nlhf_repro.interfaces import RowRecord
-from nlhf_repro.reporting.axes import INK, Look, draw_panel
+from nlhf_repro.reporting.axes import INK, QUARTILED, Look, draw_panel, marked, quartiled
 from nlhf_repro.reporting.curves import AnyFigure, Panel, figure_panels
 from nlhf_repro.reporting.figure_specification import GridFigureSpecification
 from nlhf_repro.reporting.series import axis_label, cluster_noun
@@ -27,6 +28,7 @@ DASHES = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PANEL_INCHES = (4.3, 3.9)
 LEGEND_LINE_INCHES = 0.21
+LETTER_INCHES = 0.064  # of the small print
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11.0,
@@ -70,7 +72,10 @@ def _draw(
     with figure_style():
         looks = _looks(panels)
         width, height = PANEL_INCHES[0] * max(len(panels), 1.6), PANEL_INCHES[1]
-        height += 0.5 + LEGEND_LINE_INCHES * ceil(len(looks) / _legend_columns(looks, width))
+        lines = wrap(reading, int(width / LETTER_INCHES))
+        height += 0.5 + LEGEND_LINE_INCHES * (
+            ceil(len(looks) / _legend_columns(looks, width)) + len(lines) - 1
+        )
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -82,9 +87,9 @@ def _draw(
         figure.suptitle(specification.title, x=0.01, ha="left", fontsize=13, weight="bold")
         _legend(
             figure,
-            reading,
+            "\n".join(lines),
             looks,
-            grid=isinstance(specification, GridFigureSpecification),
+            _marked_names(panels, specification),
         )
         return saved(figure, folder, specification.name)
 
@@ -102,6 +107,12 @@ def _looks(panels: Sequence[Panel]) -> dict[str, Look]:
     }
 
 
+def _marked_names(panels: Sequence[Panel], specification: AnyFigure) -> set[str]:
+    """The names of curves whose points are marked."""
+    grid = isinstance(specification, GridFigureSpecification)
+    return {curve.name for panel in panels for curve in panel.curves if grid or marked(curve)}
+
+
 def _horizontal(specification: AnyFigure) -> str:
     if isinstance(specification, GridFigureSpecification):
         return specification.grid_label
@@ -111,17 +122,28 @@ def _horizontal(specification: AnyFigure) -> str:
 def how_to_read(
     panels: Sequence[Panel], specification: AnyFigure, confidence: float, clusters: str
 ) -> str:
-    """What the lines and bands are."""
+    """What the lines, bands and markers are, as far as they are drawn."""
     grid = isinstance(specification, GridFigureSpecification)
     mean = "geometric" if all(panel.logarithmic for panel in panels) else "arithmetic"
     line = f"{'point' if grid else 'line'}: {mean} mean of the runs"
+    points = (
+        "" if grid or not _marked_names(panels, specification) else "; markers: recorded points"
+    )
     if not any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
-        return f"{line}; no interval is estimable"
+        return f"{line}{points}; no interval is estimable"
     band = f"{'bar' if grid else 'band'}: {confidence:.0%} t interval, {clusters} as clusters"
-    return f"{line}; {band}" if grid else f"{line}; {band}; thin lines: quartiles"
+    return f"{line}; {band}" if grid else f"{line}{points}; {band}{_thin_lines(panels)}"
 
 
-def _legend(figure: Figure, reading: str, looks: dict[str, Look], *, grid: bool) -> None:
+def _thin_lines(panels: Sequence[Panel]) -> str:
+    drawn = [quartiled(panel) for panel in panels if panel.curves]
+    if not any(drawn):
+        return ""
+    where = "" if all(drawn) else f" (where there are at most {QUARTILED} curves)"
+    return f"; thin lines: quartiles{where}"
+
+
+def _legend(figure: Figure, reading: str, looks: dict[str, Look], with_markers: set[str]) -> None:
     """One legend for all panels, and how to read them."""
     from matplotlib.lines import Line2D
 
@@ -133,7 +155,7 @@ def _legend(figure: Figure, reading: str, looks: dict[str, Look], *, grid: bool)
             label=name,
             color=look["color"],
             linestyle=look["linestyle"],
-            marker=look["marker"] if grid else None,
+            marker=look["marker"] if name in with_markers else None,
         )
         for name, look in looks.items()
     ]

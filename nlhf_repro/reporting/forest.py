@@ -15,6 +15,7 @@ from nlhf_repro.reporting.axes import INK
 from nlhf_repro.reporting.cells import Table, TableRow
 from nlhf_repro.reporting.figure import COLORS, figure_style, saved
 from nlhf_repro.reporting.specification import COMPARISON, TableSpecification
+from nlhf_repro.reporting.ticks import label_few_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ PANELS = 8  # at most; the comparison comes first
 ROWS = 40  # above, nothing can be read, and nothing is drawn
 PANEL_INCHES = 2.7
 ROW_INCHES = 0.3
+LETTERS = 48  # of what stands in place of a number: a panel has room for no more
 
 
 @final
@@ -98,7 +100,7 @@ def draw_forest(
         for ax in axes[len(drawn) :]:
             ax.set_visible(False)
         axes[0].set_yticks(range(len(rows)), [row.label for row in rows])
-        axes[0].invert_yaxis()
+        axes[0].set_ylim(len(rows) - 0.4, -0.6)
         figure.suptitle(specification.title, x=0.01, ha="left", fontsize=13, weight="bold")
         reading = _reading(specification, rows, len(columns) - len(drawn))
         figure.supxlabel(reading, x=0.01, ha="left", fontsize=8.5, color=INK)
@@ -116,17 +118,31 @@ def _draw_panel(ax: Axes, column: ForestColumn, rows: Sequence[TableRow]) -> Non
     for place, row in enumerate(rows):
         cell = row.cells[column.index]
         if not np.isfinite(cell.estimate):
-            text = "baseline" if cell.text == "baseline" else "no number"
-            middle = column.neutral if column.neutral is not None else 0.5
-            where = ax.transData if column.neutral is not None else ax.get_yaxis_transform()
-            ax.text(
-                middle, place, f" {text}", transform=where, va="center", fontsize=8.5, color=INK
-            )
+            _write(ax, column, place, cell.text)
             continue
         if np.isfinite([cell.lower, cell.upper]).all():
             ax.plot([cell.lower, cell.upper], [place, place], color=COLORS[0], linewidth=1.8)
         fill = COLORS[0] if cell.best or column.neutral is not None else "white"
         ax.plot(cell.estimate, place, "o", color=COLORS[0], markerfacecolor=fill, markersize=5.5)
+    if column.logarithmic:
+        label_few_ticks(ax)
+
+
+def _write(ax: Axes, column: ForestColumn, place: int, text: str) -> None:
+    """What a row has in place of a number: at the left edge, the baseline at no difference."""
+    if text == "baseline" and column.neutral is not None:
+        ax.text(column.neutral, place, f" {text}", va="center", fontsize=8.5, color=INK)
+        return
+    ax.text(
+        0.02,
+        place,
+        text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…",
+        transform=ax.get_yaxis_transform(),
+        va="center",
+        fontsize=7.5,
+        color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+    )
 
 
 def _reading(specification: TableSpecification, rows: Sequence[TableRow], further: int) -> str:

@@ -35,6 +35,11 @@ def exact_count(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
+def rounded_count(value: float) -> str:
+    """A count that may be a mean, to the whole number: 47,638."""
+    return f"{value:,.0f}"
+
+
 def share_text(value: float) -> str:
     """A share as a percentage; 100% and 0% only where the share is exactly 1 or 0."""
     if value in (0.0, 1.0):
@@ -61,15 +66,21 @@ def positive_interval(estimate: float, lower: float, upper: float) -> str:
 
 def additive_interval(estimate: float, lower: float, upper: float, sign: bool = False) -> str:
     """A quantity whose interval is absolute, with two significant digits in the half-width."""
-    plus = "+" if sign else ""
     half_width = (upper - lower) / 2
     if not math.isfinite(half_width):
-        return f"{estimate:{plus}.3g}"
-    if half_width == 0:
-        return f"{estimate:{plus}.3g} [{lower:{plus}.3g}, {upper:{plus}.3g}]"
-    decimals = max(0, 1 - _magnitude(half_width))
-    kind = f"{plus}.{min(decimals, MAXIMAL_DIGITS + 4)}f"
-    return f"{estimate:{kind}} [{lower:{kind}}, {upper:{kind}}]"
+        return signed(estimate, ".3g", sign)
+    kind = ".3g"
+    if half_width != 0:
+        decimals = max(0, 1 - _magnitude(half_width))
+        kind = f".{min(decimals, MAXIMAL_DIGITS + 4)}f"
+    ends = (signed(value, kind, sign) for value in (estimate, lower, upper))
+    return "{} [{}, {}]".format(*ends)
+
+
+def signed(value: float, kind: str, plus: bool = True) -> str:
+    """`value` by a format such as .2f; what rounds to zero is printed without a sign."""
+    text = f"{value:z{kind}}"
+    return f"+{text}" if plus and value > 0 and float(text) != 0 else text
 
 
 def _magnitude(value: float) -> int:

@@ -15,6 +15,11 @@ from nlhf_repro.reporting.series import singular
 from nlhf_repro.uncertainty import MaxT, curl_test
 
 EXTREME = (0.05, 0.95)
+TWO_SEEDS = "Two seeds: a nominal 95 % interval may cover as little as 87 %."
+FEW_SEEDS = (
+    "With few seeds all simultaneous intervals at once hold the truth less often than they say: "
+    "measured for 95%, 87 to 95% with 3 seeds, 91 to 94% with 5, 96% with 10."
+)
 
 
 def round_robin_notes(
@@ -29,7 +34,7 @@ def round_robin_notes(
             "says nothing about another run of the algorithm."
         )
     if len(record.seeds) == 2 and record.clusters == "prompts":
-        yield "Two seeds: a nominal 95 % interval may cover as little as 87 %."
+        yield TWO_SEEDS
     yield from _extreme(record)
     yield _transitivity(record)
     yield from mixture_notes(mixture, level)
@@ -75,10 +80,7 @@ def _few_seeds(seeds: int) -> str:
     """What simulations of 95 % families say of so few seeds."""
     if not 3 <= seeds < 10:
         return ""
-    return (
-        " With few seeds all at once hold the truth less often than they say: measured for 95%, "
-        "87 to 95% with 3 seeds, 91 to 94% with 5, 96% with 10."
-    )
+    return f" {FEW_SEEDS}"
 
 
 def _extreme(record: RoundRobinRecord) -> Iterator[str]:

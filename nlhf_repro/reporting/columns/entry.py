@@ -8,7 +8,7 @@ from typing import final
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, Ledger, RowRecord
 from nlhf_repro.reporting.cells import Cell, RefusedCell
-from nlhf_repro.reporting.numbers import exact_count, plain
+from nlhf_repro.reporting.numbers import plain, rounded_count
 from nlhf_repro.reporting.series import training_noun
 
 ENTRIES = tuple(field.name for field in fields(Ledger))
@@ -32,19 +32,19 @@ class LedgerEntry:
         _check_entries(self.header, [self.entry])
 
     def cell(self, row: RowRecord, confidence: float) -> Cell:
-        """6912 where all seeds agree, else 812345.5 (810000 to 814000)."""
+        """6,912 where all seeds agree, else 812,346 (810,000 to 814,000)."""
         counts = _entry(row, self.entry)
         mean, low, high = float(counts.mean()), float(counts.min()), float(counts.max())
-        text = exact_count(round(mean, 1))
+        text = rounded_count(mean)
         if low != high:
-            text += f" ({exact_count(low)} to {exact_count(high)})"
+            text += f" ({rounded_count(low)} to {rounded_count(high)})"
         return Cell(text, mean, seeds=len(counts))
 
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         return (
             f"{self.entry.replace('_', ' ')} of a training {training_noun(clusters)} at the end of "
-            "training, counted; where seeds differ their mean and range"
+            "training, counted; where runs differ the mean over runs, to a whole number, and range"
         )
 
 

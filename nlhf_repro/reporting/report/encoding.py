@@ -35,14 +35,21 @@ def _short(value: float) -> float | str | None:
 
 
 def table_json(table: Table, name: str) -> Json:
-    """The table with every number of its cells, and the CSV file NAME.csv as it is written."""
+    """The table with every number of its cells, and the CSV file NAME.csv as it is written.
+
+    A paper's rows that were not run are marked as published.
+    """
     return {
         "name": name,
         "title": table.title,
         "caption": table.caption,
         "header": list(table.header),
         "rows": [
-            {"label": row.label, "cells": [cell_json(cell) for cell in row.cells]}
+            {
+                "label": row.label,
+                "cells": [cell_json(cell) for cell in row.cells],
+                **({"published": True} if row.published else {}),
+            }
             for row in table.rows
         ],
         "notes": list(table.notes),

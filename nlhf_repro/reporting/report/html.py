@@ -21,10 +21,12 @@ LIMIT = 5_000_000  # bytes of a page
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     "elements",
+    "scrolling",
     "tables",
     "axes",
     "forest",
     "curves",
+    "pointer",
     "matrix",
     "samples",
     "sections",

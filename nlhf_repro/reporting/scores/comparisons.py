@@ -10,7 +10,7 @@ from math import nan
 import numpy as np
 
 from nlhf_repro.reporting.cells import CHECKPOINT, Cell, Table, TableRow
-from nlhf_repro.reporting.numbers import additive_interval, p_value_text
+from nlhf_repro.reporting.numbers import additive_interval, p_value_text, signed
 from nlhf_repro.reporting.scores.entries import (
     Entry,
     all_questions,
@@ -105,7 +105,7 @@ def comparison_table(entries: Sequence[Entry], family: Family) -> Table | None:
         mark = CHECKPOINT if one.level == "checkpoint" else ""
         interval = additive_interval(center, ends[0], ends[1], sign=True) + mark
         if not one.standard_error > 0:
-            interval = f"{center:+.2f} (no interval){mark}"
+            interval = f"{signed(center, '.2f')} (no interval){mark}"
         raw = p_value_text(one.p_value if one.standard_error > 0 else nan)
         rows.append(
             TableRow(

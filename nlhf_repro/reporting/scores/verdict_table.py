@@ -7,7 +7,13 @@ from math import exp, isnan
 from typing import Any
 
 from nlhf_repro.reporting.cells import CHECKPOINT, Cell, Table, TableRow
-from nlhf_repro.reporting.numbers import additive_interval, p_value_text, plain, positive_interval
+from nlhf_repro.reporting.numbers import (
+    additive_interval,
+    p_value_text,
+    plain,
+    positive_interval,
+    signed,
+)
 from nlhf_repro.reporting.scores.leaderboard import CHECKPOINT_NOTE
 from nlhf_repro.reporting.scores.verdicts import Verdict
 
@@ -162,9 +168,8 @@ def _words(verdict: Verdict) -> str:
 def _interval(verdict: Verdict, lower: float, upper: float) -> str:
     if verdict.unit == TIMES:
         return f"[{exp(lower):.3g}, {exp(upper):.3g}] times"
-    if verdict.unit == OWN_UNIT:
-        return f"[{lower:+.3g}, {upper:+.3g}]"
-    return f"[{lower:+.2f}, {upper:+.2f}]"
+    kind = ".3g" if verdict.unit == OWN_UNIT else ".2f"
+    return f"[{signed(lower, kind)}, {signed(upper, kind)}]"
 
 
 def _size(verdict: Verdict, value: float) -> str:

@@ -3,6 +3,8 @@
 const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
 const PALETTE = 7;
 const BANDED = 6; // curves, above which bands hide each other and are drawn when asked for
+const QUARTILED = 4; // curves of a panel, above which quartiles hide the means and are not drawn
+const MARKED = 8; // points of a curve, up to which they are marked
 const LABELLED = 14; // curves, above which names stand in the legend alone
 
 function curves(section) {
@@ -48,7 +50,7 @@ function curveFigure(state, show) {
       redraw();
     }) : null;
   const bands = figure.scale === "auto"
-    ? switchBox("Bands and quartiles", state.bands, (wanted) => {
+    ? switchBox(figure.panels.some(quartiled) ? "Bands and quartiles" : "Bands", state.bands, (wanted) => {
       state.bands = wanted;
       redraw();
     }) : null;
@@ -61,6 +63,10 @@ function curveFigure(state, show) {
     html("p", { class: "aside screen" }, "Arrow keys on a focused chart walk along its points; Up and Down change the curve."),
     folded("The figure as a table", () => curveTable(figure, state)),
   ].filter((x) => x);
+}
+
+function quartiled(panel) {
+  return panel.curves.length <= QUARTILED && panel.curves.some((curve) => curve.runs > 1);
 }
 
 function seriesClass(names, name) {
@@ -117,7 +123,7 @@ function panelChart(figure, panel, names, state, width) {
   const x = (value) => frame.left + across.at(value) * (frame.right - frame.left);
   const y = (value) => frame.bottom - up.at(value) * (frame.bottom - frame.top);
   const clip = fresh("clip");
-  const marks = shown.map((curve) => curveMarks(figure, curve, names, state, { x, y, frame, up }));
+  const marks = shown.map((curve) => curveMarks(figure, curve, names, state, { x, y, frame, up, quartiles: quartiled(panel) }));
   const drawn = svg(
     "svg",
     {
@@ -171,7 +177,7 @@ function drawable(up, value) {
   return Number.isFinite(value) && (up.kind === "linear" || value > 0);
 }
 
-function curveMarks(figure, curve, names, state, { x, y, frame, up }) {
+function curveMarks(figure, curve, names, state, { x, y, frame, up, quartiles }) {
   const points = curvePoints(curve, state.axis);
   const level = points.length > 1 && points[0].count === points[points.length - 1].count;
   const path = (key) => points.filter((point) => drawable(up, point[key]))
@@ -189,9 +195,9 @@ function curveMarks(figure, curve, names, state, { x, y, frame, up }) {
     { class: seriesClass(names, curve.name) },
     grid || !state.bands ? null : bandPath(points, x, y, up),
     grid ? intervalBars(points, x, y, up) : null,
-    curve.runs > 1 && !grid && state.bands ? ["first", "third"].map((key) => svg("path", { d: path(key), class: "quartile" })) : null,
+    quartiles && curve.runs > 1 && !grid && state.bands ? ["first", "third"].map((key) => svg("path", { d: path(key), class: "quartile" })) : null,
     svg("path", { d: path("middle"), class: "line", "stroke-dasharray": dash }),
-    grid || points.length <= 12
+    grid || points.length <= MARKED
       ? points.filter((point) => drawable(up, point.middle)).map((point) =>
         svg("circle", { cx: x(point.count), cy: y(point.middle), r: 3.2, class: "dot" })) : null,
   );
@@ -257,62 +263,4 @@ function directLabels(shown, names, y, up, frame) {
     svg("g", { class: seriesClass(names, name) },
       svg("path", { d: `M${frame.right + 2} ${end}L${frame.right + 10} ${place}`, class: "leader" }),
       svg("text", { x: frame.right + 13, y: place + 4 }, name.length > 34 ? `${name.slice(0, 33)}\u2026` : name))));
-}
-
-// --- values under the pointer, and by the arrow keys
-
-function pointer(drawn, figure, shown, names, axis, { x, y, frame, up }) {
-  const tip = html("div", { class: "tip", role: "status", hidden: true });
-  const ring = svg("circle", { r: 6, class: "ring", visibility: "hidden" });
-  drawn.append(ring);
-  const points = shown.map((curve) => curvePoints(curve, axis));
-  const places = points.flatMap((line, curve) => line.map((point, index) => ({ curve, index, point })))
-    .filter(({ point }) => drawable(up, point.middle));
-  let at = null;
-  const hide = () => {
-    tip.hidden = true;
-    ring.setAttribute("visibility", "hidden");
-  };
-  const show = (found) => {
-    at = found;
-    const [left, top] = [x(found.point.count), y(found.point.middle)];
-    ring.setAttribute("class", `ring ${seriesClass(names, shown[found.curve].name)}`);
-    ring.setAttribute("cx", left);
-    ring.setAttribute("cy", top);
-    ring.setAttribute("visibility", "visible");
-    tip.replaceChildren(...tipLines(figure, shown[found.curve], found.point, axis));
-    tip.hidden = false;
-    const width = drawn.clientWidth;
-    tip.style.left = `${Math.max(0, left + 14 + 220 > width ? left - 234 : left + 14)}px`;
-    tip.style.top = `${Math.max(0, top - 10)}px`;
-  };
-  drawn.addEventListener("pointermove", (event) => {
-    const box = drawn.getBoundingClientRect();
-    const distance = ({ point }) => Math.hypot(x(point.count) - (event.clientX - box.left), y(point.middle) - (event.clientY - box.top));
-    const nearest = places.reduce((best, each) => (best && distance(best) <= distance(each) ? best : each), null);
-    if (nearest && distance(nearest) < 60) show(nearest);
-    else hide();
-  });
-  drawn.addEventListener("pointerleave", hide);
-  drawn.addEventListener("blur", hide);
-  drawn.addEventListener("keydown", (event) => {
-    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-    if (event.key === "Escape") hide();
-    if (!(event.key in moves) || !places.length) return;
-    event.preventDefault();
-    const [curve, index] = at ? [at.curve + moves[event.key][0], at.index + moves[event.key][1]] : [0, 0];
-    const line = places.filter((each) => each.curve === Math.min(Math.max(curve, 0), shown.length - 1));
-    if (line.length) show(line[Math.min(Math.max(index, 0), line.length - 1)]);
-  });
-  return tip;
-}
-
-function tipLines(figure, curve, point, axis) {
-  const interval = Number.isFinite(point.lower)
-    ? ` [${shortNumber(point.lower)}, ${shortNumber(point.upper)}]` : " (no interval)";
-  return [
-    html("strong", {}, curve.name),
-    html("div", {}, `${figure.label}: ${shortNumber(point.middle)}${interval}`),
-    html("div", {}, `${figure.axes[axis].replace(/ \(.*/, "")}: ${shortNumber(point.count, 6)}`),
-  ];
 }

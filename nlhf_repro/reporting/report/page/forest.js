@@ -33,7 +33,7 @@ function percent(share) {
 }
 
 function forestCells(table, column) {
-  return table.rows.map((row) => {
+  return table.rows.filter((row) => !row.published).map((row) => {
     const cell = row.cells[column.index];
     const [estimate, lower, upper] = [cell.estimate, cell.lower, cell.upper].map(numeric);
     return { label: row.label, cell, estimate, lower, upper };

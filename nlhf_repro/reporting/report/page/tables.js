@@ -22,7 +22,7 @@ function dataTable(table) {
     "div",
     { class: "table" },
     html("div", { class: "controls" }, lines.length > 1 ? lineFilter(lines) : null, csvButton(table)),
-    html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title }, grid),
+    scrolling(table.title, grid),
     table.notes.length ? folded("How to read this table", () => listed(table.notes)) : null,
   );
 }
@@ -112,9 +112,8 @@ function csvButton(table) {
 
 // A table of plain texts, the alternative to a figure.
 function plainTable(caption, header, rows) {
-  return html(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return scrolling(
+    caption,
     html(
       "table",
       { class: "plain" },
