@@ -49,7 +49,9 @@ def test_a_difference_is_cut_to_the_span_of_the_scale():
 
 
 def test_a_power_beyond_the_scale_is_not_promised():
-    (answer,) = table_answers(rows((1.0, 2.0, 99.0)), specification(CUT, against="low", column="score"))
+    (answer,) = table_answers(
+        rows((1.0, 2.0, 99.0)), specification(CUT, against="low", column="score")
+    )
     assert answer.kind == "undecided"
     assert "no possible difference has 80% power" in answer.text
 
