@@ -169,14 +169,15 @@ def lines(markdown: str) -> dict[str, list[str]]:
 def test_the_plan_says_what_is_complete_and_what_nobody_measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     conf = trio(tmp_path)
-    status, output, errors = nlhf("plan", "trio", "--config-dir", conf)
+    plan = ("plan", "trio", "--config-dir", conf, "--format", "markdown")
+    status, output, errors = nlhf(*plan)
     assert (status, errors) == (0, "")
     assert not (tmp_path / "outputs").exists()
     rows = lines(output)
     assert rows["INPO"][:2] == ["2", "0"] and "unknown: no run here yet" in rows["INPO"]
     assert rows["in all"][:2] == ["6", "0"] and rows["in all"][-1] == "unknown"
     run_cells(conf, tmp_path / "outputs", seeds=(0,))
-    rows = lines(nlhf("plan", "trio", "--config-dir", conf)[1])
+    rows = lines(nlhf(*plan)[1])
     assert rows["SPPO"][1] == "1" and "unknown" not in rows["SPPO"][-1]
     assert rows["in all"][:2] == ["6", "3"]
     header = rows["row"]
@@ -185,8 +186,22 @@ def test_the_plan_says_what_is_complete_and_what_nobody_measured(tmp_path, monke
         each = [int(rows[row][place[name]]) for row in ("INPO", "SPPO", "Nash-MD")]
         assert int(rows["in all"][place[name]]) == 2 * sum(each)
     run_cells(conf, tmp_path / "outputs")
-    rows = lines(nlhf("plan", "trio", "--config-dir", conf)[1])
+    rows = lines(nlhf(*plan)[1])
     assert rows["in all"][:2] == ["6", "6"] and rows["in all"][-1] == "0 s"
+
+
+def test_a_plan_is_as_wide_as_the_terminal_and_leaves_no_note_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    conf = trio(tmp_path)
+    markdown = nlhf("plan", "trio", "--config-dir", conf, "--format", "markdown")[1]
+    notes = [line[2:] for line in markdown.splitlines() if line.startswith("- ")]
+    for width in ("80", "200"):
+        monkeypatch.setenv("COLUMNS", width)
+        output = nlhf("plan", "trio", "--config-dir", conf)[1]
+        assert max(map(len, output.splitlines())) <= int(width)
+        assert notes and all(note in " ".join(output.split()) for note in notes)
+    monkeypatch.delenv("COLUMNS")
+    assert max(map(len, nlhf("plan", "trio", "--config-dir", conf)[1].splitlines())) <= 100
 
 
 def test_what_a_plan_of_an_experiment_cannot_use_is_refused(tmp_path, monkeypatch):

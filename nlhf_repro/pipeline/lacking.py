@@ -14,7 +14,7 @@ from typing import Any
 from nlhf_repro.benchmarks.source_files import FAULTS
 from nlhf_repro.interfaces import ImpossibleSettingError, ModelBenchmark
 from nlhf_repro.interfaces.lacking import LackingError
-from nlhf_repro.pipeline.evaluation_keys import cell_key, judgments_key
+from nlhf_repro.pipeline.evaluation_keys import cell_key
 from nlhf_repro.pipeline.files import canonical_json, digest
 from nlhf_repro.pipeline.keys import (
     PLACES,
@@ -105,12 +105,14 @@ def planned_cell_key(config: Config) -> str:
 
 
 def planned_judgments_key(config: Config, name: str) -> str:
-    """The key of a judging; a provisional one where something is lacking.
+    """What judgings have in common that ask the same, so that one reads the other's kept replies.
 
-    Raises:
-        ImpossibleSettingError: a setting itself is wrong.
+    Settings alone say it, whether something is lacking or not: of AlpacaEval, the length-controlled
+    win rate has a stage of its own beside the plain one, and asks nothing more.
     """
-    return _unless_lacking(lambda: judgments_key(config, name), lambda: _judged(config, name))
+    scoring = judged_benchmark(config, name).scoring
+    protocol = {k: v for k, v in own_node(config, name).items() if k not in scoring}
+    return digest({**_trained(config), "protocol": protocol, "judge": judge_node(config, name)})
 
 
 def planned_fine_tune_key(config: Config) -> str | None:
@@ -143,10 +145,3 @@ def _trained(config: Config) -> dict[str, Any]:
         nodes |= {"prompts": config["prompts"], "language": language}
     drawn = None if is_deterministic(config) else (config["seeds"]["design"], config["seed"])
     return {**nodes, "seed": drawn}
-
-
-def _judged(config: Config, name: str) -> dict[str, Any]:
-    """The settings that a judging depends on, whatever is scored from it."""
-    scoring = judged_benchmark(config, name).scoring
-    protocol = {k: v for k, v in own_node(config, name).items() if k not in scoring}
-    return {**_trained(config), "protocol": protocol, "judge": judge_node(config, name)}
