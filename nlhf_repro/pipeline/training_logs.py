@@ -75,6 +75,8 @@ def _record(row: RowRecord, logs: Sequence[Sequence[_Log | None]], worlds: int) 
             for name in names
         },
         floors={},
+        judge_draws={},
+        scored_updates={},
         items=(),
     )
 
