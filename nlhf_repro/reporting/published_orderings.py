@@ -128,6 +128,8 @@ def ordering_notes(
         yield f"Published orderings: {specification.source} orders no two of these rows."
         return
     counts = ", ".join(f"{y} {sum(x.outcome == y for x in orderings)}" for y in OUTCOMES)
+    refused = sum(bool(x.refused) for x in orderings)
+    counts += f", {refused} of them not compared" if refused else ""
     yield (
         f"Published orderings of two rows, {len(orderings)} in {specification.source}: {counts} "
         f"(undecided: the {confidence:.0%} interval of our difference, adjusted by Holm over the "
