@@ -37,8 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("NLHF_TRACEBACK"):
             raise
-        sys.exit(_complaint(f"{type(error).__name__}: {error}{_where()}", 1))
+        sys.exit(_complaint(f"{_unexpected(error)}{_where()}", 1))
     sys.exit(status)
+
+
+def _unexpected(error: Exception) -> str:
+    """What an error that nothing foresaw says; of a file, which one."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}): give another path"
+    return f"{type(error).__name__}: {error}"
 
 
 @final

@@ -62,6 +62,13 @@ def test_refusals_exit_with_2_and_run_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, _, errors = nlhf(tmp_path, "reproduce", "comal_game", "output_dir=file/x")
+    assert status == 1
+    assert "nlhf: file/x" in errors and "cannot be used (Not a directory)" in errors
+
+
 def test_cfg_prints_the_configuration_of_a_row(tmp_path: Path) -> None:
     experiment = "experiment=tabular/comal_game"
     status, output, _ = nlhf(tmp_path, "run", "--cfg", experiment, "row=Nash-MD", "seed=4")
