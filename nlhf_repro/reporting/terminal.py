@@ -14,7 +14,7 @@ SENTENCES = 12  # of single comparisons, at most
 
 def to_text(table: Table) -> str:
     """Title, caption, aligned columns (numbers keep their order of text) and wrapped notes."""
-    columns = _aligned(table.header, table.rows)
+    columns = _aligned(table.header, table.rows, best="")
     notes = [line for note in table.notes for line in _bullet(note, WIDTH)]
     below = ["", *notes] if notes else []
     return "\n".join([*_heading(table, WIDTH), *_block(columns), *below]) + "\n"
@@ -35,7 +35,7 @@ def to_summary(table: Table, answers: Sequence[Answer], whole: str | None, width
     rows = [row for row in table.rows if whole is None or not row.published]
     blocks = [
         line
-        for block in _blocks(_aligned(table.header, rows), width)
+        for block in _blocks(_aligned(table.header, rows, best="*"), width)
         for line in (*_block(block), "")
     ]
     said = [*verdict(answers), *((whole and table.reach) or table.notes)]
@@ -83,9 +83,9 @@ def _heading(table: Table, width: int) -> list[str]:
     return [table.title, *_wrapped(table.caption, width), ""]
 
 
-def _aligned(header: Sequence[str], rows: Sequence[TableRow]) -> list[list[str]]:
+def _aligned(header: Sequence[str], rows: Sequence[TableRow], best: str) -> list[list[str]]:
     """Every column from its header down, padded to one width."""
-    lines = ([x.label, *(f"{y.text}*" if y.best else y.text for y in x.cells)] for x in rows)
+    lines = ([x.label, *(f"{y.text}{best}" if y.best else y.text for y in x.cells)] for x in rows)
     columns = zip(header, *lines, strict=True)
     widths = [(column, max(map(len, column))) for column in columns]
     return [[text.ljust(width) for text in column] for column, width in widths]
@@ -112,9 +112,14 @@ def _block(columns: Sequence[Sequence[str]]) -> list[str]:
 
 def _bullet(note: str, width: int) -> list[str]:
     return wrap(
-        note, min(width, WIDTH), initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+        note,
+        min(width, WIDTH),
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return wrap(text, min(width, WIDTH), break_on_hyphens=False)
+    return wrap(text, min(width, WIDTH), break_on_hyphens=False, break_long_words=False)
