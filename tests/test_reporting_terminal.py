@@ -70,3 +70,9 @@ def test_a_verdict_on_many_rows_says_how_many_more_there_are():
     undecided = [Answer("undecided", "", str(n), "B", "p = 1") for n in range(SENTENCES + 2)]
     (line,) = verdict(undecided)
     assert line.endswith("and 2 more.") and f"{SENTENCES - 1} (p = 1)" in line
+
+
+def test_a_path_is_never_broken():
+    path = "/a" * 80 + "/question.jsonl"
+    text = to_summary(table(reach=(), notes=(f"{path} is not there.",)), (), "FILE", 40)
+    assert path in text
