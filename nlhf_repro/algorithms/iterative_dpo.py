@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, final
 
 from nlhf_repro.interfaces import (
+    Array,
     Collect,
     ExactState,
     Fit,
@@ -108,12 +109,22 @@ class IterativeDPO:
             ImpossibleSettingError: The selected pairs are too many to enumerate, or
                 `logistic_utility` refuses: wins that all point one way, as with scores.
         """
+        return self.updated(state, game, logistic_utility)
+
+    def updated(
+        self, state: ExactState, game: Game, utility: Callable[[Array], Array]
+    ) -> ExactState:
+        """The anchor tilted by what `utility` makes of the law of this recipe's pairs, over beta.
+
+        Raises:
+            ImpossibleSettingError: The selected pairs are too many to enumerate.
+        """
         if self.design == "best_worst":
             law = selected_law(game, state.policy, self.design, self.responses, self.labels)
         else:
             law = independent_wins(game, state.policy)
         anchor = game.log_reference if self.anchor == "reference" else state.log_policy
-        logits, policy = softmax(anchor + logistic_utility(law) / self.regularization)
+        logits, policy = softmax(anchor + utility(law) / self.regularization)
         return ExactState(logits, policy, state.updates + 1)
 
     def phases(self, iteration: int) -> Iterator[Phase]:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
+from nlhf_repro.algorithms.iterative_dpo import IterativeDPO
 from nlhf_repro.hinge_regression import hinge_utility
 from nlhf_repro.interfaces import (
-    Collect,
     ExactState,
     Fit,
     FixedPoint,
     Game,
     ImpossibleSettingError,
     Phase,
-    Responder,
     Tie,
 )
 from nlhf_repro.losses import HingePair
-from nlhf_repro.selection import selected_law
-from nlhf_repro.updates import independent_wins, reference_state, softmax
+from nlhf_repro.updates import reference_state
 
 
 @final
@@ -70,22 +68,24 @@ class IterativeSLiC:
                 f"algorithm.regularization = {self.regularization} of iterative SLiC must be "
                 "positive: one over it is the lead that the loss asks for."
             )
-        if self.responses < 2 or (self.design == "unfiltered" and self.responses != 2):
-            raise ImpossibleSettingError(
-                f"algorithm.responses = {self.responses} does not fit algorithm.design = "
-                f"{self.design}: unfiltered takes 2 and the others at least 2."
-            )
-        if self.labels == "score" and self.design != "best_worst":
-            raise ImpossibleSettingError(
-                f"algorithm.labels = score with algorithm.design = {self.design}: scores order "
-                "responses but are no preference, so set design to best_worst."
-            )
         if self.gradient_steps is None:
             raise ImpossibleSettingError(
                 "algorithm.gradient_steps = null of iterative SLiC: the hinge loss has its minimum "
                 "at a kink, where no gradient vanishes and descent does not converge, so set a "
                 "number of steps."
             )
+        self._logistic()
+
+    def _logistic(self) -> IterativeDPO:
+        """The same recipe with the logistic loss, whose settings, pairs and phases are these."""
+        return IterativeDPO(
+            regularization=self.regularization,
+            responses=self.responses,
+            design=self.design,
+            labels=self.labels,
+            anchor=self.anchor,
+            gradient_steps=self.gradient_steps,
+        )
 
     @property
     def fixed_point(self) -> FixedPoint:
@@ -118,27 +118,15 @@ class IterativeSLiC:
             ImpossibleSettingError: The selected pairs are too many to enumerate, or
                 `hinge_utility` refuses: responses that the policy has all but dropped.
         """
-        if self.design == "best_worst":
-            law = selected_law(game, state.policy, self.design, self.responses, self.labels)
-        else:
-            law = independent_wins(game, state.policy)
-        anchor = game.log_reference if self.anchor == "reference" else state.log_policy
-        logits, policy = softmax(anchor + hinge_utility(law) / self.regularization)
-        return ExactState(logits, policy, state.updates + 1)
+        return self._logistic().updated(state, game, hinge_utility)
 
     def phases(self, iteration: int) -> Iterator[Phase]:
         """Pairs from pi_t, then the regression from pi_t."""
-        responder = Responder({"current": 1.0})
-        yield Collect("pairs", responder, self.responses, self.design, self.labels)
-        yield Fit(
-            data="pairs",
-            start="current",
-            produces="current",
-            anchors={"reference" if self.anchor == "reference" else "current": 1.0},
-            loss=HingePair(self.regularization),
-            gradient_steps=self.gradient_steps,
-            optimizer="fresh",
-        )
+        for phase in self._logistic().phases(iteration):
+            if isinstance(phase, Fit):
+                yield replace(phase, loss=HingePair(self.regularization))
+            else:
+                yield phase
 
     def learning_rate(self, actions: int, update: int) -> float | None:
         """None: no rate makes an exact update of a gradient step."""
