@@ -171,6 +171,15 @@ def name_experiment(
     return NamedExperiment(choice, title, arguments, changes)
 
 
+def declared_experiments(folders: Sequence[Path]) -> set[str]:
+    """Every SCALE/NAME that the folders have a file of."""
+    return {
+        path.relative_to(folder / "experiment").with_suffix("").as_posix()
+        for folder in folders
+        for path in (folder / "experiment").rglob("*.yaml")
+    }
+
+
 def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tuple[str, bool]:
     """The choice SCALE/NAME, and whether other scales have the name too; mini where several do.
 
@@ -179,11 +188,7 @@ def find_experiment(name: str, scale: str | None, folders: Sequence[Path]) -> tu
     Raises:
         ImpossibleSettingError: none, or several of which none is mini.
     """
-    found = {
-        path.relative_to(folder / "experiment").with_suffix("").as_posix()
-        for folder in folders
-        for path in (folder / "experiment").rglob("*.yaml")
-    }
+    found = declared_experiments(folders)
     tuning = scale == "tune" or name.startswith("tune/")
     found = {x for x in found if x.startswith("tune/") == tuning}
     named = sorted(x for x in found if name in (x, Path(x).name))

@@ -5,7 +5,6 @@ Nothing is run.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import sys
@@ -22,7 +21,12 @@ from nlhf_repro.pipeline.keys import is_language
 from nlhf_repro.pipeline.training_logs import logged_records
 from nlhf_repro.reporting.report import CellFacts, Material, report_page
 from nlhf_repro.verbs.comparison import check_comparison
-from nlhf_repro.verbs.experiment import Experiment, load_experiment, name_experiment
+from nlhf_repro.verbs.experiment import (
+    Experiment,
+    declared_experiments,
+    load_experiment,
+    name_experiment,
+)
 from nlhf_repro.verbs.printed import Printed
 from nlhf_repro.verbs.result import show_warning
 from nlhf_repro.verbs.table import say_what_lacks
@@ -128,8 +132,10 @@ def _own(config_dir: str | None) -> list[str]:
 
 def _choice_of(title: str, config_dir: str | None) -> str | None:
     """The choice SCALE/NAME of an experiment's title, which is NAME or SCALE-NAME; None: none."""
-    for name in dict.fromkeys((title, title.replace("-", "/", 1))):
-        with contextlib.suppress(ImpossibleSettingError):
+    known = declared_experiments(search_folders(search_path_override(config_dir)))
+    named = {Path(x).name for x in known if not x.startswith("tune/")}
+    for name in (title, title.replace("-", "/", 1)):
+        if name in known | named:
             return name_experiment(name, [], config_dir).choice
     return None
 
