@@ -128,7 +128,7 @@ def test_an_answer_says_what_its_cell_does():
     assert kinds(answers) == ["different", "undecided", "refused"]
     assert re.fullmatch(
         r"Iterative DPO is more exploitable than INPO by 0\.06\d+ \[0\.0\d+, 0\.0\d+\] "
-        r"\(p < 0\.01, Holm over 3 comparisons\)\.",
+        r"\(p < 0\.05, Holm over 3 comparisons\)\.",
         answers[0]["text"],
     )
     assert answers[2]["text"] == "Nash-MD is not compared with INPO: row incomplete."

@@ -108,8 +108,8 @@ def _few_seeds(rows: Sequence[RowRecord]) -> Iterator[str]:
     if seeds in (3, 4):
         yield (
             f"{seeds} training seeds: where runs differ by several points a nominal 95% interval "
-            "may cover as little as 92%, and p-values below 0.01 come several times too often: "
-            "none is printed as less than 0.01."
+            "may cover as little as 92%, and p-values below 0.01 come several times too often, "
+            "before a family multiplies them: none is printed as less than 0.05."
         )
 
 
