@@ -18,12 +18,14 @@ from nlhf_repro.reporting.curves import figure_panels
 from nlhf_repro.reporting.figure_specification import FigureSpecification
 from nlhf_repro.reporting.scores.verdicts import verdict_on
 from nlhf_repro.reporting.series import series, values_at
+from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
 from nlhf_repro.verbs.compare_rows import judges_said
 from nlhf_repro.verbs.result import summary
 
 MEAN = MeanValue("score", "judged", "last", "last", across_regularization=True)
 EARLY = replace(MEAN, header="early", at={"updates": 0})
 HAND = [[[0.0, 2.0], [4.0, 10.0]]]  # [seeds, draws, prompts]
+HAND_LAW = ErrorLaw(MeanSquare(4, 1), (MeanSquare(9, 1, noise=1),))
 
 
 def judged(label, draws, judges=("J",), scored=True, **fields):
@@ -48,17 +50,15 @@ def cell_of(table, label, header):
 
 
 def test_interval_of_a_mean_by_hand():
-    """As in test_uncertainty_judges: V = 4 + 16/2 = 12, df = 144/97; seeds that agree add none."""
+    """As in test_uncertainty_judges: V_prompt 4, draws 18/2, of which 2/2 are counted."""
     table = render_table([judged("one", HAND), judged("two", HAND * 2)], specification(MEAN))
-    half = stats.t.ppf(0.975, 144 / 97) * sqrt(12)
+    half = HAND_LAW.quantile(0.975)
     for label in ("one", "two"):
         cell = cell_of(table, label, "score")
         assert (cell.lower, cell.upper) == pytest.approx((4 - half, 4 + half), rel=1e-9)
-    assert texts(table)["one"][-1] == "4 [-17, 25]‡"
-    few = "2 judge draws, whose variance is in the interval: a nominal 95 % interval may cover as "
-    assert f"score of one: {few}little as 87 %." in table.notes
-    seeds = "two seeds: a nominal 95 % interval may cover as little as 87 %"
-    assert f"score of two: {seeds}; {few}little as 87 %." in table.notes
+    assert texts(table)["one"][-1] == "4 [-60, 68]‡"
+    few = "2 judge draws, whose variance is in the interval"
+    assert f"score of one; two: {few}." in table.notes
 
 
 def test_interval_of_a_difference_is_that_of_the_draws_differences():
@@ -70,7 +70,7 @@ def test_interval_of_a_difference_is_that_of_the_draws_differences():
     assert (found.estimate, found.judge_variance) == pytest.approx((2, 6), rel=1e-12)
     assert found.standard_error == pytest.approx(sqrt(7), rel=1e-12)
     assert found.degrees_of_freedom == pytest.approx(49 / 32, rel=1e-12)
-    half = stats.t.ppf(0.975, 49 / 32) * sqrt(7)
+    half = ErrorLaw(MeanSquare(4, 1), (MeanSquare(4, 1, noise=1),)).quantile(0.975)
     cell = MEAN.compare(*rows, matched=False, confidence=0.95)
     assert (cell.lower, cell.upper) == pytest.approx((2 - half, 2 + half), rel=1e-9)
     assert "2 judge draws, whose variance is in the interval" in cell.note
@@ -246,9 +246,8 @@ def test_comparisons_on_the_terminal_say_what_they_leave_out():
 def test_the_report_of_one_run_has_the_judge_in_its_interval():
     draws = np.array(HAND)
     text = summary(draws.mean(axis=1), 0.0, False, "prompts", draws)
-    half = stats.t.ppf(0.975, 144 / 97) * sqrt(12)
+    half = HAND_LAW.quantile(0.975)
     assert text == (
         f"mean 4, 95% interval [{4 - half:.4g}, {4 + half:.4g}] over 2 prompts; one training "
-        "run: no training variance; 2 judge draws, whose variance is in the interval: a nominal "
-        "95 % interval may cover as little as 87 %"
+        "run: no training variance; 2 judge draws, whose variance is in the interval"
     )

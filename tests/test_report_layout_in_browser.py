@@ -111,13 +111,6 @@ def test_few_curves_have_quartiles_and_few_points_dots(page):
     assert "quartiles" not in many.locator("figcaption").text_content()
 
 
-def test_what_few_seeds_do_to_intervals_stands_above_the_matrix(page):
-    said = page.locator("figure.matrix p.caution")
-    assert "hold the truth less often than they say" in said.text_content()
-    matrix = page.locator("figure.matrix table.heat")
-    assert said.is_visible() and said.bounding_box()["y"] < matrix.bounding_box()["y"]
-
-
 def test_the_page_and_the_files_mark_and_thin_out_alike():
     script = render(report_document([made.games()]))
     assert f"const QUARTILED = {QUARTILED};" in script and f"const MARKED = {MARKED};" in script

@@ -58,29 +58,23 @@ def covered(simulations, seeds, items, seed_sd, pointwise=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seeds", "items", "seed_sd", "measured"),
-    [(10, 200, 0.01, 0.96), (5, 200, 0.02, 0.91), (3, 60, 0.005, 0.95)],
+    ("seeds", "items", "seed_sd"),
+    [(10, 200, 0.01), (5, 200, 0.02), (3, 60, 0.005), (2, 200, 0.05)],
 )
-def test_the_intervals_hold_all_pairs_at_once_as_often_as_is_said(seeds, items, seed_sd, measured):
-    """What the note says of few seeds; 400 simulations leave an error of .01 to .014."""
+def test_the_intervals_hold_all_pairs_at_once(seeds, items, seed_sd):
+    """400 simulations: three Monte-Carlo standard errors are 3.3 points."""
     adjusted = covered(400, seeds, items, seed_sd)
-    assert abs(adjusted - measured) <= 0.035
+    assert adjusted >= 0.95 - 0.033
     alone = covered(400, seeds, items, seed_sd, pointwise=LEVEL)
-    assert alone < adjusted - 0.05, "unadjusted ones hold less often"
+    assert alone < adjusted, "unadjusted ones hold less often"
 
 
-def test_two_seeds_give_no_simultaneous_intervals_and_few_say_how_often_theirs_hold():
-    found = full()
-    two = record(found.wins[:2])
-    assert family_of(two, LEVEL).adjusted is None
-    text = "\n".join(render_round_robin(two, "T", LEVEL).notes)
-    assert "no simultaneous ones are estimable from two seeds" in text
-    cell = cells(render_round_robin(two, "T", LEVEL), "A")["over B"]
-    assert cell.lower == estimate(two.wins[:, 0, 1]).lower
-    assert family_of(replace(two, clusters="worlds"), LEVEL).adjusted is not None
-    assert "87 to 95% with 3 seeds" in "\n".join(render_round_robin(found, "T", LEVEL).notes)
-    ten = record(meetings(np.random.default_rng(0), seeds=10))
-    assert "hold the truth less" not in "\n".join(render_round_robin(ten, "T", LEVEL).notes)
+def test_two_seeds_have_simultaneous_intervals_wider_than_each_by_itself():
+    two = record(full().wins[:2])
+    table = render_round_robin(two, "T", LEVEL)
+    assert "simultaneous at 95% over the 6 pairs" in "\n".join(table.notes)
+    cell, alone = cells(table, "A")["over B"], estimate(two.wins[:, 0, 1])
+    assert cell.lower < alone.lower < alone.upper < cell.upper
 
 
 def test_p_values_are_of_one_half_and_adjusted():

@@ -14,6 +14,7 @@ from statsmodels.stats.anova import anova_lm
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import Difference, Estimate, difference, estimate
+from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
 
 HAND = [[0.0, 2.0], [2.0, 8.0]]
 
@@ -44,13 +45,15 @@ def test_one_matrix_by_hand() -> None:
     assert result.estimate == 3
     assert result.standard_error == pytest.approx(math.sqrt(4 + (4 - 1)), rel=1e-14)
     assert result.degrees_of_freedom == pytest.approx(49 / (16 + 16), rel=1e-14)
-    half = stats.t.ppf(0.975, 49 / 32) * math.sqrt(7)
+    law = ErrorLaw(MeanSquare(4, 1), (MeanSquare(4, 1, noise=1),))
+    half = law.quantile(0.975)
+    assert half > stats.t.ppf(0.975, 49 / 32) * math.sqrt(7)
     assert result.upper - result.estimate == pytest.approx(half, rel=1e-10)
     assert result.estimate - result.lower == pytest.approx(half, rel=1e-10)
     components = (result.seed_variance, result.cluster_variance, result.noise_variance)
     assert components == pytest.approx((8 - 4 / 2, 8 - 4 / 2, 4), rel=1e-14)
     assert (result.seeds, result.clusters, result.level) == (2, 2, "algorithm")
-    assert "87 %" in result.note
+    assert result.note == ""
 
 
 def test_difference_with_unequal_seeds_by_hand() -> None:
@@ -61,12 +64,13 @@ def test_difference_with_unequal_seeds_by_hand() -> None:
     assert result.standard_error == pytest.approx(math.sqrt(variance), rel=1e-14)
     freedom = variance**2 / (16 / 1 + (1 / 9) / 2 + 16 / 1)
     assert result.degrees_of_freedom == pytest.approx(freedom, rel=1e-14)
-    assert result.p_value == pytest.approx(2 * stats.t.sf(2 / math.sqrt(variance), freedom))
+    runs = 4 + 1 / 3
+    law = ErrorLaw(MeanSquare(4, 1), (MeanSquare(runs, runs**2 / (16 / 1 + (1 / 9) / 2), noise=1),))
+    assert result.p_value == pytest.approx(2 * law.tail(2), rel=1e-10)
     components = (result.seed_variance, result.cluster_variance, result.noise_variance)
     assert components == pytest.approx((8 + 1 - 4 / 2, 8 - 4 / 2, 4), rel=1e-14)
     assert result.seeds == (2, 3)
-    assert "87 %" in result.note
-    assert difference([[0, 0], [1, 1], [2, 3]], [[0, 0], [1, 1], [2, 2]]).note == ""
+    assert result.note == ""
 
 
 def test_degrees_of_freedom_have_a_floor() -> None:
@@ -154,7 +158,7 @@ def test_matched_difference_is_the_estimate_of_the_paired_matrix() -> None:
     paired, alone = difference(first, second, matched=True), estimate(first - second)
     words = ("level", "note")
     assert [getattr(paired, name) for name in words] == [getattr(alone, name) for name in words]
-    numbers = [name for name in asdict(alone) if name not in (*words, "seeds")]
+    numbers = [name for name in asdict(alone) if name not in (*words, "law", "seeds")]
     expected = [getattr(alone, name) for name in numbers]
     assert [getattr(paired, name) for name in numbers] == pytest.approx(expected, rel=1e-12)
     assert paired.seeds == (4, 4)

@@ -126,13 +126,13 @@ def test_share_matches_the_engine_where_it_is_far_from_the_ends() -> None:
 
 
 def test_ends_of_a_share_solve_the_score_equation() -> None:
-    """|share - p| = t(df) sqrt(p (1 - p) V / (share (1 - share))), V and df the engine's."""
+    """|share - p| = q sqrt(p (1 - p) / (share (1 - share))), q the engine's half-width."""
     cells = np.random.default_rng(2).random((4, 40)) < np.array([[0.6], [0.7], [0.8], [0.9]])
     result, symmetric = proportion(cells), estimate(cells)
     assert symmetric.degrees_of_freedom < 10
     share = symmetric.estimate
     count = share * (1 - share) / symmetric.standard_error**2
-    quantile = stats.t.ppf(0.975, symmetric.degrees_of_freedom)
+    quantile = (symmetric.upper - symmetric.estimate) / symmetric.standard_error
     for end in (result.lower, result.upper):
         distance = quantile * math.sqrt(end * (1 - end) / count)
         assert abs(share - end) == pytest.approx(distance, rel=1e-9)

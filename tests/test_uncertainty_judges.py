@@ -13,6 +13,7 @@ from statsmodels.stats.anova import anova_lm
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import Difference, Estimate, difference, estimate, judge_note
+from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
 
 SIMULATIONS = 1000
 MONTE_CARLO = 3 * 100 * sqrt(0.05 * 0.95 / SIMULATIONS)  # three standard errors, points
@@ -56,12 +57,12 @@ def test_one_checkpoint_and_two_draws_by_hand() -> None:
     assert result.judge_variance == pytest.approx(16, rel=1e-12)
     assert result.standard_error == pytest.approx(sqrt(12), rel=1e-12)
     assert result.degrees_of_freedom == pytest.approx(144 / 97, rel=1e-12)
-    half = stats.t.ppf(0.975, 144 / 97) * sqrt(12)
+    half = ErrorLaw(MeanSquare(4, 1), (MeanSquare(9, 1, noise=1),)).quantile(0.975)
+    assert half > stats.t.ppf(0.975, 144 / 97) * sqrt(12)
     assert (result.lower, result.upper) == pytest.approx((4 - half, 4 + half), rel=1e-9)
     assert result.level == "checkpoint"
     assert result.note == (
-        "checkpoint level: no training variance; 2 judge draws, whose variance is in the "
-        "interval: a nominal 95 % interval may cover as little as 87 %"
+        "checkpoint level: no training variance; 2 judge draws, whose variance is in the interval"
     )
 
 
@@ -209,15 +210,15 @@ def coverage(
 )
 def test_mean_covers(seeds: int, draws: int, clusters: int, by_draw: float) -> None:
     covered, ignored = coverage(seeds, draws, clusters, by_draw, seed=8)
-    assert 95 - MONTE_CARLO - 1 <= covered <= 97.5
-    assert ignored < 91 if by_draw else covered >= ignored
+    assert covered >= 95 - MONTE_CARLO
+    assert ignored < 92.5 if by_draw else covered >= ignored
 
 
-@pytest.mark.parametrize(("seeds", "draws", "least"), [(3, 2, 87), (5, 3, 92)])
-def test_few_draws_cover_what_the_note_says(seeds: int, draws: int, least: int) -> None:
-    covered, _ = coverage(seeds, draws, 40, 0.1, seed=9)
-    assert covered >= least - MONTE_CARLO
-    assert f"as little as {least} %" in judge_note(draws, alike=False)
+@pytest.mark.parametrize(("seeds", "draws"), [(3, 2), (5, 3)])
+def test_few_draws_cover_too(seeds: int, draws: int) -> None:
+    covered, ignored = coverage(seeds, draws, 40, 0.1, seed=9)
+    assert covered >= 95 - MONTE_CARLO
+    assert ignored < 90
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_difference_has_its_size(seeds: tuple[int, int], draws: int, matched: bo
         rejected += difference_of(first, second, matched).p_value < 0.05
         plain = difference(first.mean(axis=1), second.mean(axis=1), matched)
         ignored += plain.p_value < 0.05
-    assert 2.5 <= 100 * rejected / SIMULATIONS <= 5 + MONTE_CARLO + 1
+    assert 0.5 <= 100 * rejected / SIMULATIONS <= 5 + MONTE_CARLO
     assert ignored > rejected
 
 
@@ -242,4 +243,5 @@ def test_two_rows_of_the_same_values_differ_by_nothing() -> None:
         scores = judged(np.random.default_rng(seed), 2, 2, 30, 0.01)
         result = difference(scores.mean(axis=1), scores.mean(axis=1), judge_draws=(scores, scores))
         assert result.estimate == 0 and result.degrees_of_freedom >= 1
-        assert result.lower <= 0 <= result.upper and (isnan(result.p_value) or result.p_value == 1)
+        assert result.lower <= 0 <= result.upper
+        assert isnan(result.p_value) or result.p_value == pytest.approx(1, rel=1e-12)

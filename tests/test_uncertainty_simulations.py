@@ -59,7 +59,7 @@ def test_estimate_covers(seeds: int, points: float, clusters: int) -> None:
         result = estimate(common + runs + 0.24 * rng.standard_normal((seeds, clusters)))
         return result.lower <= 0 <= result.upper
 
-    assert 93.5 <= percentages(1, covers) <= 96.5
+    assert 93.5 <= percentages(1, covers) <= {3: 99, 5: 98, 10: 97.5}[seeds]
 
 
 @pytest.mark.parametrize("clusters", [80, 500, 805])
@@ -70,9 +70,7 @@ def test_difference_has_its_size(seeds: int, points: float, clusters: int) -> No
         return difference(*algorithms(rng, [seeds] * 2, [points] * 2, clusters)).p_value < 0.05
 
     rate = percentages(2, rejects)
-    assert rate <= 6.5
-    if seeds >= 5 and points >= 1:
-        assert rate >= 3.5
+    assert {3: 0.5, 5: 2, 10: 3}[seeds] <= rate <= 6.5
 
 
 @pytest.mark.parametrize("points", [(1.0, 2.0), (2.0, 1.0)])
@@ -83,16 +81,14 @@ def test_difference_of_unequal_seeds_has_its_size(
     def rejects(rng: np.random.Generator) -> bool:
         return difference(*algorithms(rng, seeds, points, 500)).p_value < 0.05
 
-    assert 3.5 <= percentages(3, rejects, 4000) <= 6.5
+    assert 0.3 <= percentages(3, rejects, 4000) <= 6.5
 
 
-def test_two_seeds_that_vary_more_than_five_others_need_their_note() -> None:
+def test_two_seeds_that_vary_more_than_five_others_reject_no_more_than_they_say() -> None:
     def rejects(rng: np.random.Generator) -> bool:
-        found = difference(*algorithms(rng, (2, 5), (2.0, 1.0), 805))
-        assert "may cover as little as 87 %" in found.note
-        return found.p_value < 0.05
+        return difference(*algorithms(rng, (2, 5), (2.0, 1.0), 805)).p_value < 0.05
 
-    assert 6.5 < percentages(11, rejects) < 13
+    assert 0.5 <= percentages(11, rejects) <= 6.5
 
 
 # --- Strata and macro-averages ------------------------------------------------------------------
@@ -127,7 +123,7 @@ def test_macro_average_covers_with_seed_effects_in_common(seeds: int, correlatio
         common = 0.4 * rng.standard_normal(360)
         return difference(side(), side(), strata=labels.tolist()).p_value < 0.05
 
-    assert 3.5 <= percentages(5, rejects, 4000) <= 6.5
+    assert 1 <= percentages(5, rejects, 4000) <= 6.5
 
 
 # --- Bootstrap ----------------------------------------------------------------------------------
@@ -157,7 +153,7 @@ def test_max_t_has_its_family_wise_size_where_unadjusted_tests_have_several_time
         return bool(found.p_values.min() < 0.05), min(raw) < 0.05
 
     adjusted, unadjusted = percentages(7, rejects, 1500)
-    assert 3 <= adjusted <= 6.5
+    assert 1 <= adjusted <= 6.5
     assert unadjusted > 12
 
 
@@ -166,7 +162,7 @@ def test_no_equal_algorithm_is_left_out_of_the_best_too_often() -> None:
         tables = algorithms(rng, [5] * 4, [1.0] * 4, 200)
         return not all(best_set(tables, rng).members)
 
-    assert 2.5 <= percentages(8, leaves_out, 600) <= 7
+    assert 1 <= percentages(8, leaves_out, 600) <= 7
 
 
 def test_verdicts_of_equivalence_are_wrong_at_most_as_often_as_declared() -> None:
@@ -179,7 +175,7 @@ def test_verdicts_of_equivalence_are_wrong_at_most_as_often_as_declared() -> Non
         return at_margin == "equivalent", at_zero == "different"
 
     on_margin, at_zero = percentages(9, wrong)
-    assert 3.5 <= on_margin <= 6.5
+    assert 2.5 <= on_margin <= 6.5
     assert at_zero <= 5.5
 
 

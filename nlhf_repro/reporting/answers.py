@@ -10,7 +10,6 @@ from typing import Literal, final
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell, Table
 from nlhf_repro.reporting.columns import GeometricMeanGap, MeanValue
-from nlhf_repro.reporting.columns.levels import crossed_seeds
 from nlhf_repro.reporting.comparison import ComparableColumn, Primary, baseline_of
 from nlhf_repro.reporting.numbers import additive_interval, p_value_text, plain, positive_interval
 from nlhf_repro.reporting.series import cluster_noun, collapse_exact
@@ -65,7 +64,7 @@ class _Asked:
     @property
     def bare_p_value(self) -> str:
         """Adjusted, as the table prints it."""
-        return p_value_text(self.cell.p_value, crossed_seeds(self.row))
+        return p_value_text(self.cell.p_value)
 
 
 def table_answers(records: Sequence[RowRecord], specification: TableSpecification) -> list[Answer]:

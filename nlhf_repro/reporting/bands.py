@@ -27,7 +27,7 @@ def arithmetic_summary(
 def geometric_band(
     gaps: Array, floor: float, row: RowRecord, confidence: float
 ) -> tuple[float, float]:
-    """Ends of the t interval of the geometric mean of gaps [seeds, items]; NaN where refused."""
+    """Ends of the interval of the geometric mean of gaps [seeds, items]; NaN where refused."""
     if floor <= 0 or gaps.shape[1] == 1:
         return nan, nan
     try:

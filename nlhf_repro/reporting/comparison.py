@@ -11,7 +11,6 @@ import numpy as np
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Cell, RefusedCell
-from nlhf_repro.reporting.columns.levels import crossed_seeds
 from nlhf_repro.reporting.numbers import p_value_text
 from nlhf_repro.reporting.series import Axis, axis_counts, own_label
 from nlhf_repro.uncertainty import holm
@@ -115,10 +114,7 @@ def comparison_cells(
         for row, cell in zip(rows, cells, strict=True)
     ]
     adjusted = holm(declared)
-    return [
-        _with_p_value(cell, float(p), crossed_seeds(row))
-        for cell, p, row in zip(cells, adjusted, rows, strict=True)
-    ]
+    return [_with_p_value(cell, float(p)) for cell, p in zip(cells, adjusted, strict=True)]
 
 
 def _comparison(
@@ -191,10 +187,10 @@ def budget_ratios(
     return ratios
 
 
-def _with_p_value(cell: Cell, adjusted: float, seeds: int) -> Cell:
+def _with_p_value(cell: Cell, adjusted: float) -> Cell:
     """The comparison's text with its adjusted p-value; a checkpoint-level one claims none."""
     if cell.level == "checkpoint":
         return replace(cell, p_value=nan).marked(CHECKPOINT)
     if cell.level == "":
         return cell
-    return replace(cell, text=f"{cell.text}, {p_value_text(adjusted, seeds)}", p_value=adjusted)
+    return replace(cell, text=f"{cell.text}, {p_value_text(adjusted)}", p_value=adjusted)

@@ -34,7 +34,7 @@ class Curve:
     """One row's learning curve, or one label's values over the points of a grid.
 
     `middle` is the geometric mean over seeds and items of the values clipped to the floor (over a
-    grid, the mean that the figure declares); `lower` and `upper` are its t interval, NaN
+    grid, the mean that the figure declares); `lower` and `upper` are its interval, NaN
     where the logarithm is refused or one item is all there is. `quartiles` are those of the single
     runs.
     """

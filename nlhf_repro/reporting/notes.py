@@ -8,7 +8,7 @@ from itertools import islice
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.best_cells import bold_note
 from nlhf_repro.reporting.cells import CHECKPOINT, INCOMPLETE, Table
-from nlhf_repro.reporting.columns.levels import crossed_seeds, games_share_nothing
+from nlhf_repro.reporting.columns.levels import games_share_nothing
 from nlhf_repro.reporting.comparison import budget_ratios, is_complete
 from nlhf_repro.reporting.provenance import (
     commit_notes,
@@ -89,7 +89,6 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
         )
     if any(row.clusters == "prompts" for row in rows):
         yield "Prompts are crossed with seeds: the policy of every seed answers all of them."
-        yield from _few_seeds(rows)
         yield (
             "One world (one oracle, one starting policy, one set of prompts): a claim about this "
             "world only."
@@ -100,16 +99,6 @@ def _size_notes(rows: Sequence[RowRecord]) -> Iterator[str]:
         yield (
             f"One {one}: nothing in {which} generalizes over {clusters}, so no interval is "
             "estimable."
-        )
-
-
-def _few_seeds(rows: Sequence[RowRecord]) -> Iterator[str]:
-    seeds = min((crossed_seeds(row) for row in rows if row.seeds), default=0)
-    if seeds in (3, 4):
-        yield (
-            f"{seeds} training seeds: where runs differ by several points a nominal 95% interval "
-            "may cover as little as 92%, and p-values below 0.01 come several times too often, "
-            "before a family multiplies them: none is printed as less than 0.05."
         )
 
 

@@ -88,18 +88,11 @@ def _magnitude(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-SMALLEST_P = {2: 0.05, 3: 0.05, 4: 0.05}  # by training seeds; else 0.001
+SMALLEST_P = 0.001
 
 
-def p_value_text(p_value: float, seeds: int = 0) -> str:
-    """An adjusted p-value, never as 0.
-
-    `seeds` counts the training runs behind it where they are crossed with prompts, else it is 0. Of
-    few runs the variance between runs is estimated so badly that small p-values come many times too
-    often (docs/error_bars.md): one of .001 up to 16 times, which a family multiplies. None below
-    `SMALLEST_P` is told apart.
-    """
+def p_value_text(p_value: float) -> str:
+    """An adjusted p-value, never as 0."""
     if math.isnan(p_value):
         return "p not estimable"
-    least = SMALLEST_P.get(seeds, 0.001)
-    return f"p < {least:g}" if p_value < least else f"p = {p_value:.2g}"
+    return f"p < {SMALLEST_P:g}" if p_value < SMALLEST_P else f"p = {p_value:.2g}"

@@ -10,7 +10,6 @@ from typing import Literal, final
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.cells import RefusedCell
-from nlhf_repro.reporting.columns.levels import crossed_seeds
 from nlhf_repro.reporting.comparison import Primary, check_pair
 from nlhf_repro.reporting.numbers import additive_interval, p_value_text
 from nlhf_repro.reporting.published import PredictableColumn
@@ -40,7 +39,6 @@ class Ordering:
     interval: tuple[float, float] = (nan, nan)  # not adjusted
     p_value: float = nan
     refused: str = ""
-    seeds: int = 0  # as in `p_value_text`
 
 
 def published_orderings(
@@ -107,7 +105,6 @@ def _compared(
         estimate=found.estimate,
         interval=interval,
         p_value=found.p_value,
-        seeds=crossed_seeds(high, low),
     )
 
 
@@ -149,4 +146,4 @@ def _text(ordering: Ordering) -> str:
     if ordering.refused:
         return f"{order}{ordering.refused})"
     ours = additive_interval(ordering.estimate, *ordering.interval, sign=True)
-    return f"{order}ours {ours}, {p_value_text(ordering.p_value, ordering.seeds)})"
+    return f"{order}ours {ours}, {p_value_text(ordering.p_value)})"

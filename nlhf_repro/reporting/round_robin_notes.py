@@ -8,6 +8,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import RoundRobinRecord
 from nlhf_repro.reporting.cells import CHECKPOINT
+from nlhf_repro.reporting.columns.levels import interval_name
 from nlhf_repro.reporting.numbers import p_value_text, share_text
 from nlhf_repro.reporting.round_robin_family import Family
 from nlhf_repro.reporting.round_robin_mixture import NashMixture, mixture_notes
@@ -15,11 +16,6 @@ from nlhf_repro.reporting.series import singular
 from nlhf_repro.uncertainty import MaxT, curl_test
 
 EXTREME = (0.05, 0.95)
-TWO_SEEDS = "Two seeds: a nominal 95 % interval may cover as little as 87 %."
-FEW_SEEDS = (
-    "With few seeds all simultaneous intervals at once hold the truth less often than they say: "
-    "measured for 95%, 87 to 95% with 3 seeds, 91 to 94% with 5, 96% with 10."
-)
 
 
 def round_robin_notes(
@@ -33,8 +29,6 @@ def round_robin_notes(
             f"{CHECKPOINT} checkpoint level: one training run of every row, no training variance; "
             "says nothing about another run of the algorithm."
         )
-    if len(record.seeds) == 2 and record.clusters == "prompts":
-        yield TWO_SEEDS
     yield from _extreme(record)
     yield _transitivity(record)
     yield from mixture_notes(mixture, level)
@@ -58,29 +52,17 @@ def _size(record: RoundRobinRecord) -> str:
 
 
 def _intervals(record: RoundRobinRecord, adjusted: MaxT | None, pairs: int, level: float) -> str:
-    kind = f"t intervals over seeds and {record.clusters}, {record.clusters} as clusters"
+    kind = f"{interval_name(record.clusters)}s over seeds and {record.clusters}"
     if adjusted is None:
-        few = (
-            "two seeds"
-            if len(record.seeds) == 2 and record.wins.shape[-1] > 1
-            else f"{record.wins.shape[-1]} {singular(record.clusters)}"
-        )
         return (
             f"Intervals: {level:.0%} {kind}, each by itself: no simultaneous ones are estimable "
-            f"from {few}."
+            f"from {record.wins.shape[-1]} {singular(record.clusters)}."
         )
     return (
         f"Intervals of preferences: {kind}, simultaneous at {level:.0%} over the {pairs} pairs "
         f"(max-T, each at {adjusted.pointwise_confidence:.2%}); one that leaves 1/2 out shows "
         f"which of two is preferred. Other intervals: {level:.0%}, each by itself."
-    ) + (_few_seeds(len(record.seeds)) if record.clusters == "prompts" else "")
-
-
-def _few_seeds(seeds: int) -> str:
-    """What simulations of 95 % families say of so few seeds."""
-    if not 3 <= seeds < 10:
-        return ""
-    return f" {FEW_SEEDS}"
+    )
 
 
 def _extreme(record: RoundRobinRecord) -> Iterator[str]:

@@ -153,11 +153,8 @@ def _notes(
         f"simultaneous at {level:.0%} over all pairs of the round-robin, leaves 1/2 out. The "
         "paper's own order may be chance as well."
     )
-    if len(record.seeds) < 3 and record.clusters == "prompts":
-        yield (
-            "Everything is undecided: fewer than three seeds give no simultaneous intervals of "
-            "algorithms."
-        )
+    if len(record.seeds) == 1 and record.clusters == "prompts":
+        yield "Everything is undecided: one seed says nothing of algorithms."
     if len(ordered) < len(pairs):
         width = f", or within {matrix.half_width} of it," if matrix.half_width else ""
         yield f"no ordering: the paper prints 1/2{width} or values on both sides of it."

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, final
 
-import numpy as np
-from scipy import special
-
 from nlhf_repro.uncertainty.records import Difference, Level
 
 Verdict = Literal["equivalent", "different", "inconclusive"]
@@ -36,7 +33,7 @@ class Equivalence:
 
 
 def equivalence(found: Difference, margin: float, significance: float = 0.05) -> Equivalence:
-    """Two one-sided t tests of |difference| < margin, with the engine's error (Schuirmann 1987).
+    """Two one-sided tests of |difference| < margin, by the engine's law (Schuirmann 1987).
 
     Args:
         found: From `difference`; its own confidence is not read.
@@ -51,11 +48,9 @@ def equivalence(found: Difference, margin: float, significance: float = 0.05) ->
             f"margin is {margin} and significance {significance}: declare a positive margin in "
             "the metric's unit and a significance between 0 and 0.5."
         )
-    center, error, freedom = found.estimate, found.standard_error, found.degrees_of_freedom
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distances = np.array([margin - center, margin + center]) / np.float64(error)
-    p_value = float(special.stdtr(freedom, -distances).max())
-    half = float(special.stdtrit(freedom, 1 - significance)) * error
+    center = found.estimate
+    p_value = max(found.law.tail(margin - center), found.law.tail(margin + center))
+    half = found.law.quantile(1 - significance)
     verdict: Verdict = "inconclusive"
     if p_value < significance:
         verdict = "equivalent"

@@ -3,11 +3,13 @@
 K independent seeds of each, n questions paired, R repeats of generation and judging averaged in
 every cell. In the notation of the engine's model, with s the components below,
 
-    V_seed = 2 s_seed^2 / K        V_prompt = [2 s_prompt^2 + 2 (s_run^2 + s_repeat^2 / R) / K] / n
-    df     = V^2 / (V_seed^2 / (2 (K - 1)) + V_prompt^2 / (n - 1)),  V = V_seed + V_prompt
-    MDE    = (t(1 - significance / 2, df) + t(power, df)) sqrt(V)
+    V_seed  = 2 s_seed^2 / K       V_prompt = [2 s_prompt^2 + 2 (s_run^2 + s_repeat^2 / R) / K] / n
+    V_noise = 2 (s_run^2 + s_repeat^2 / R) / (K n)               V_runs = V_seed + V_noise
+    power   = E Phi((MDE - q(X, Y)) / sqrt(V_seed + V_prompt)),  X, Y ~ chi^2(K - 1) independent
 
-One seed each (df = n - 1) is for planning only: no test of algorithms exists with it.
+with q the 1 - significance / 2 quantile of the engine's law of the error (`error_law`) where the
+runs of the two sides happen to show V_runs X / (2 (K - 1)) and V_runs Y / (2 (K - 1)). One seed
+each (a t quantile, df = n - 1) is for planning only: no test of algorithms exists with it.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import optimize, special
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty.engine import difference
+from nlhf_repro.uncertainty.error_law import MeanSquare, error_law
 from nlhf_repro.uncertainty.records import Inference
 
 _MOST = 10**7
+_POINTS = 8  # equally likely values of what the runs of a side happen to show of their variance
 
 
 @final
@@ -79,14 +83,39 @@ def minimum_detectable_effect(
     _check(power, significance, seeds, clusters, repeats)
     if clusters == 1:
         return float("nan")
-    by_seed, by_prompt = _variances(components, seeds, clusters, repeats)
-    total = by_seed + by_prompt
-    freedom = clusters - 1.0
-    if seeds > 1 and total > 0:
-        inverse = (by_seed / total) ** 2 / (2 * (seeds - 1))
-        freedom = 1 / (inverse + (by_prompt / total) ** 2 / (clusters - 1))
-    quantiles = special.stdtrit(freedom, [1 - significance / 2, power])
-    return float(quantiles.sum() * np.sqrt(total))
+    by_seed, by_prompt, noise = _variances(components, seeds, clusters, repeats)
+    spread = float(np.sqrt(by_seed + by_prompt))
+    if spread == 0:
+        return 0.0
+    if seeds == 1:
+        return float(special.stdtrit(clusters - 1, [1 - significance / 2, power]).sum() * spread)
+    prompts = MeanSquare(by_prompt, clusters - 1.0)
+    laws = [
+        error_law(prompts, [MeanSquare(value, freedom, noise)], 0.0)
+        for value, freedom in _shown_by_runs(by_seed + noise, seeds)
+    ]
+    needed = [law.quantile(1 - significance / 2) for law in laws]
+    return _effect_found(np.array(needed), spread, power)
+
+
+def _shown_by_runs(variance: float, seeds: int) -> list[tuple[float, float]]:
+    """What both sides' runs may show of V_runs, equally likely, and its degrees of freedom."""
+    quantiles = special.chdtri(seeds - 1.0, (np.arange(_POINTS) + 0.5) / _POINTS)
+    first, second = np.meshgrid(quantiles, quantiles)
+    freedom = (first + second) ** 2 / (first**2 + second**2) * (seeds - 1)
+    values = variance * (first + second) / (2 * (seeds - 1))
+    return list(zip(values.ravel().tolist(), freedom.ravel().tolist(), strict=True))
+
+
+def _effect_found(needed: Array, spread: float, power: float) -> float:
+    """The effect that exceeds what is needed with that power, Gaussian with this spread."""
+
+    def lacking(effect: float) -> float:
+        return float(special.ndtr((effect - needed) / spread).mean()) - power
+
+    reach, rounding = float(special.ndtri(power)) * spread, 1e-6 * spread
+    least, most = needed.min() + reach - rounding, needed.max() + reach + rounding
+    return float(optimize.brentq(lacking, least, most))
 
 
 def detectable_difference(
@@ -94,7 +123,7 @@ def detectable_difference(
 ) -> float:
     """Smallest true difference that a comparison as precise as this one finds with that power.
 
-    The module's MDE with the comparison's own V and df in place of planned ones; of gaps, on the
+    The module's MDE with the comparison's own law and V in place of planned ones; of gaps, on the
     log scale. NaN where the comparison has no standard error. It says what was within reach, not
     how likely this result was.
 
@@ -102,8 +131,8 @@ def detectable_difference(
         ValueError: a probability outside (0, 1).
     """
     _check(power, significance)
-    quantiles = special.stdtrit(found.degrees_of_freedom, [1 - significance / 2, power])
-    return float(quantiles.sum() * found.standard_error)
+    normal = float(special.stdtrit(found.clusters - 1, power)) if found.clusters > 1 else np.nan
+    return found.law.quantile(1 - significance / 2) + normal * found.standard_error
 
 
 def seeds_needed(
@@ -208,10 +237,11 @@ def _repeat_variance(first: Array, second: Array) -> float:
 
 def _variances(
     components: Components, seeds: int, clusters: int, repeats: int
-) -> tuple[float, float]:
-    noise = components.run_by_prompt**2 + components.repeat**2 / repeats
-    by_prompt = 2 * (components.prompt_by_algorithm**2 + noise / seeds) / clusters
-    return 2 * components.seed**2 / seeds, by_prompt
+) -> tuple[float, float, float]:
+    """V_seed, V_prompt and V_noise."""
+    noise = 2 * (components.run_by_prompt**2 + components.repeat**2 / repeats) / seeds / clusters
+    by_prompt = 2 * components.prompt_by_algorithm**2 / clusters + noise
+    return 2 * components.seed**2 / seeds, by_prompt, noise
 
 
 def _fewest(enough: Callable[[int], bool], start: int) -> int | None:

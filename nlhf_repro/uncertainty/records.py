@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, final
 
+from nlhf_repro.uncertainty.error_law import ErrorLaw
+
 Level = Literal["algorithm", "checkpoint"]
 
 
@@ -12,14 +14,15 @@ Level = Literal["algorithm", "checkpoint"]
 class Inference:
     """What an estimate and a difference have in common; tables may print either by these fields.
 
-    The interval is estimate +- t(df) * standard_error; both ends, the standard error and the
-    components are NaN where they are not estimable, as with a single cluster. Data without any
-    variation have an interval of width zero.
+    The interval is estimate +- law.quantile((1 + confidence) / 2); both ends, the standard error
+    and the components are NaN where they are not estimable, as with a single cluster. Data without
+    any variation have an interval of width zero.
     """
 
     estimate: float
     standard_error: float
-    degrees_of_freedom: float  # n - 1, Satterthwaite's, or NaN
+    degrees_of_freedom: float  # of the standard error: n - 1, Satterthwaite's, or NaN
+    law: ErrorLaw  # of the estimate's distance from the truth, given what the runs tell
     lower: float
     upper: float
     confidence: float  # in (0, 1)

@@ -24,10 +24,9 @@ def games_share_nothing(*rows: RowRecord) -> bool:
     )
 
 
-def crossed_seeds(*rows: RowRecord) -> int:
-    """Training runs of the row that has fewest, where all answer the same items; else 0."""
-    runs = [len(row.seeds) for row in rows if not row.deterministic]
-    return min(runs) if runs and not games_share_nothing(*rows) else 0
+def interval_name(clusters: str) -> str:
+    """Items that share nothing have a t interval; prompts, crossed with seeds, the engine's."""
+    return "interval" if clusters == "prompts" else "t interval"
 
 
 def engine_note(inference: Inference) -> str:

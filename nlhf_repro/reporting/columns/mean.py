@@ -10,7 +10,12 @@ import numpy as np
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
-from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
+from nlhf_repro.reporting.columns.levels import (
+    engine_note,
+    games_share_nothing,
+    interval_name,
+    level_of,
+)
 from nlhf_repro.reporting.judged import judge_draws_at, paired_judge_draws, worlds_note
 from nlhf_repro.reporting.numbers import additive_interval
 from nlhf_repro.reporting.series import (
@@ -35,7 +40,7 @@ from nlhf_repro.uncertainty import (
 @final
 @dataclass(frozen=True)
 class MeanValue:
-    """Arithmetic mean of a benchmark over seeds and items, with the engine's t interval.
+    """Arithmetic mean of a benchmark over seeds and items, with the engine's interval.
 
     Where a judge was drawn several times the mean is over its draws too, and so is the interval.
 
@@ -48,7 +53,7 @@ class MeanValue:
         across_regularization: Whether rows of different regularization may be compared.
         better: higher or lower, for bold face; null where neither is.
         limits: The least and the largest value that a mean can have, to which its interval is cut
-            (a t interval may reach beyond; what lies there cannot be); null for none.
+            (an interval may reach beyond; what lies there cannot be); null for none.
     """
 
     header: str
@@ -103,9 +108,10 @@ class MeanValue:
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         cut = f", cut to {self.limits[0]:g} to {self.limits[1]:g}" if self.limits else ""
+        kind = interval_name(clusters)
         return (
             f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and {clusters} "
-            f"{at_text(self.at)} [{confidence:.0%} t interval, {clusters} as clusters{cut}]"
+            f"{at_text(self.at)} [{confidence:.0%} {kind}, {clusters} as clusters{cut}]"
         )
 
     def compare(

@@ -54,18 +54,13 @@ def _seeds(rows: Sequence[RowRecord]) -> Iterator[str]:
     varying = [
         row for row in rows if row.seeds and not row.deterministic and not games_share_nothing(row)
     ]
-    for count, said in (
-        (
-            1,
+    labels = [row.label for row in varying if len(row.seeds) == 1]
+    if labels:
+        which = "all rows" if len(labels) == len(rows) else "; ".join(labels)
+        yield (
             "One training seed: intervals leave out how much another run of the same algorithm "
-            "would differ, so they support no claim about algorithms",
-        ),
-        (2, "Two training seeds: a nominal 95 % interval may cover as little as 87 %"),
-    ):
-        labels = [row.label for row in varying if len(row.seeds) == count]
-        if labels:
-            which = "all rows" if len(labels) == len(rows) else "; ".join(labels)
-            yield f"{said} ({which})."
+            f"would differ, so they support no claim about algorithms ({which})."
+        )
 
 
 def _changes(changes: Sequence[str]) -> Iterator[str]:

@@ -13,11 +13,7 @@ from nlhf_repro.reporting.report.costs import cost_tables, mean_spending
 from nlhf_repro.reporting.report.encoding import Json, table_json
 from nlhf_repro.reporting.report.figures import figures_json
 from nlhf_repro.reporting.report.material import Material
-from nlhf_repro.reporting.report.meetings import (
-    coverage_cautions,
-    matrix_json,
-    meeting_answers,
-)
+from nlhf_repro.reporting.report.meetings import matrix_json, meeting_answers
 from nlhf_repro.reporting.report.provenance import provenance_json
 from nlhf_repro.reporting.report.samples import samples_json
 from nlhf_repro.reporting.report.variance import variance_tables
@@ -73,7 +69,6 @@ def _meetings(material: Material) -> Json | None:
     table = render_round_robin(record, specification.title, specification.level)
     return {
         "table": table_json(table, f"{material.name}-round-robin"),
-        "cautions": coverage_cautions(record, table),
         "matrix": matrix_json(record, table),
         "answers": [asdict(x) for x in meeting_answers(record, table, specification.level)],
     }

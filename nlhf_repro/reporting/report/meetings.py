@@ -11,16 +11,6 @@ from nlhf_repro.reporting.numbers import p_value_text
 from nlhf_repro.reporting.report.encoding import Json
 from nlhf_repro.reporting.round_robin import NASH
 from nlhf_repro.reporting.round_robin_family import REFERENCE
-from nlhf_repro.reporting.round_robin_notes import FEW_SEEDS, TWO_SEEDS
-
-CAUTIONED = 5  # seeds, up to which their caution stands above the matrix
-
-
-def coverage_cautions(record: RoundRobinRecord, table: Table) -> list[str]:
-    """What the table's notes say of intervals from few seeds, where seeds are very few."""
-    if len(record.seeds) > CAUTIONED:
-        return []
-    return [said for said in (TWO_SEEDS, FEW_SEEDS) if any(said in note for note in table.notes)]
 
 
 def matrix_json(record: RoundRobinRecord, table: Table) -> Json:

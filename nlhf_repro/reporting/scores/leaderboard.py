@@ -16,7 +16,7 @@ CHECKPOINT_NOTE = (
     f"{CHECKPOINT} checkpoint level: no training variance; one training run says nothing about "
     "another run of the algorithm."
 )
-EXTREME_NOTE = "Below 5 or above 95 %, where t intervals may cover less"
+EXTREME_NOTE = "Below 5 or above 95 %, where intervals may cover less"
 _UNITS = {
     "percent": "percent",
     "points": "the metric's own points",
@@ -190,7 +190,7 @@ def _entry_notes(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def is_extreme(score: Score) -> bool:
-    """Whether there is an interval, and t intervals may cover less than they say."""
+    """Whether there is an interval, and it may cover less than they say."""
     known = bool(np.isfinite(score.lower))
     return known and score.unit == "percent" and not 5 <= score.estimate <= 95
 

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan, sqrt
 
-from scipy import special
-
 from nlhf_repro.interfaces import Array, MetricScores
 from nlhf_repro.reporting.scores.entries import possible
 from nlhf_repro.uncertainty import (
@@ -21,6 +19,7 @@ from nlhf_repro.uncertainty import (
     Difference,
     Equivalence,
     clusters_needed,
+    detectable_difference,
     difference,
     equivalence,
     estimate,
@@ -87,8 +86,9 @@ def verdict_on(
     """The verdict on a difference; `nested` or exact runs have no variance between seeds."""
     if found.standard_error == 0:
         found = replace(found, standard_error=nan, lower=nan, upper=nan, p_value=nan)
-    half = float(special.stdtrit(found.degrees_of_freedom, 1 - SIGNIFICANCE)) * found.standard_error
-    quantiles = special.stdtrit(found.degrees_of_freedom, [1 - SIGNIFICANCE / 2, POWER])
+    unknown = isnan(found.standard_error)
+    half = nan if unknown else found.law.quantile(1 - SIGNIFICANCE)
+    detectable = nan if unknown else detectable_difference(found, POWER, SIGNIFICANCE)
     return _settled(
         Verdict(
             metric=metric,
@@ -98,7 +98,7 @@ def verdict_on(
             adjusted=found.p_value,
             equivalence=None,
             smallest_margin=abs(found.estimate) + half,
-            detectable=float(quantiles.sum()) * found.standard_error,
+            detectable=detectable,
             target=abs(found.estimate),
             questions=None,
             seeds=None,

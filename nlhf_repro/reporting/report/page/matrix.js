@@ -8,7 +8,6 @@ function matrix(meetings, level) {
   return html(
     "figure",
     { class: "matrix" },
-    meetings.cautions.map((said) => html("p", { class: "caution" }, said)),
     html("figcaption", {}, "P(row over column): blue above 1/2, orange below it. A bold number with a triangle is told apart from 1/2 by its adjusted p-value: \u25b2 the row is preferred, \u25bd the column is. The bars are the shares in the mixture that no row beats."),
     scrolling("Preference matrix", html("table", { class: "heat" },
       html("caption", {}, "Preference matrix"),

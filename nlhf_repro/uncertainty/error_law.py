@@ -1,0 +1,179 @@
+"""How far an estimate may lie from the truth, when its variance is known through few runs alone.
+
+Mean squares of independent Gaussian parts are V_j = sigma_j^2 chi^2(f_j) / f_j. The variance of an
+estimate is sigma_0^2 + sum_j max(sigma_j^2 - noise_j, 0), where sigma_0^2 belongs to the prompts,
+sigma_1^2 to the training runs, sigma_2^2 to the draws of a judge, and noise_j is what an earlier
+part has counted. Given the data, sigma_j^2 = V_j f_j / X_j with X_j ~ chi^2(f_j) is the generalized
+pivotal quantity of Tsui and Weerahandi (1989, JASA 84, 602-607) and Weerahandi (1993, JASA 88,
+899-905), so that
+
+    V* = V_0 f_0 / X_0 + sum_j max(V_j f_j / X_j - noise_j, 0)
+    P(error > d) = E Phi(-d / sqrt(V*))
+
+which is Student's t where there is one part, and no t anywhere between. Satterthwaite's t takes V,
+a sum of mean squares, for one chi-square: where the part of few runs happens to come out small it
+takes it for nothing, and its tails are too thin by any factor. Measured, of equal algorithms of
+which one varies with its 3 runs (seed SD 8 points, 100 prompts): p < .001 in 1.6 % of comparisons
+by Satterthwaite, .07 % here. The price is a wider interval where runs do not vary: what so few of
+them tell does not exclude that they do.
+
+The noise is taken as known: it has (K - 1)(n - 1) degrees of freedom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from math import ceil, isnan, log, sqrt
+from typing import final
+
+import numpy as np
+from scipy import optimize, special
+
+from nlhf_repro.interfaces import Array
+
+_TAIL = 1e-13  # of a chi-square, beyond which nothing is integrated: no p-value is smaller
+
+
+@final
+@dataclass(frozen=True)
+class MeanSquare:
+    """A mean square as part of the variance of an estimate, and the noise that it counts again."""
+
+    value: float
+    freedom: float
+    noise: float = 0.0
+
+    def scaled(self, factor: float) -> MeanSquare:
+        """Of an estimate that is `sqrt(factor)` times as large."""
+        return MeanSquare(self.value * factor, self.freedom, self.noise * factor)
+
+
+@final
+@dataclass(frozen=True)
+class ErrorLaw:
+    """The law of estimate - truth, symmetric about 0; NaN everywhere where V_0 is not estimable."""
+
+    prompts: MeanSquare
+    added: tuple[MeanSquare, ...] = ()
+
+    def tail(self, distance: float) -> float:
+        """P(error > distance), one-sided; for a two-sided p-value twice that of |estimate|."""
+        if isnan(self.prompts.value) or isnan(distance):
+            return float("nan")
+        if not self.added:
+            return self._student_tail(distance)
+        variances, weights = self._mixture
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(variances > 0, distance / np.sqrt(variances), _sign(distance))
+        return float(weights @ special.ndtr(-ratio))
+
+    def quantile(self, probability: float) -> float:
+        """The d of P(error <= d) = `probability`, in (0, 1)."""
+        if isnan(self.prompts.value) or probability == 0.5:
+            return float("nan") if isnan(self.prompts.value) else 0.0
+        if probability < 0.5:
+            return -self.quantile(1 - probability)
+        if not self.added:
+            return self._student_quantile(probability)
+        wanted = 1 - probability
+        least, most = self._brackets(wanted)
+        if least == most:
+            return least
+        found = optimize.brentq(
+            lambda d: self.tail(d) - wanted, least, most, xtol=1e-13 * most, rtol=1e-13
+        )
+        return float(found)
+
+    def scaled(self, factor: float) -> ErrorLaw:
+        """Of `factor` times the estimate."""
+        square = factor**2
+        return ErrorLaw(self.prompts.scaled(square), tuple(x.scaled(square) for x in self.added))
+
+    def _student_tail(self, distance: float) -> float:
+        error = sqrt(self.prompts.value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.float64(distance) / error if error or distance else np.float64(0)
+        return float(special.stdtr(self.prompts.freedom, -ratio))
+
+    def _student_quantile(self, probability: float) -> float:
+        if self.prompts.value == 0:
+            return 0.0
+        return float(special.stdtrit(self.prompts.freedom, probability)) * sqrt(self.prompts.value)
+
+    @cached_property
+    def _mixture(self) -> tuple[Array, Array]:
+        """Values of V* and their probabilities."""
+        variances, weights = _inverse_chi_square(self.prompts)
+        for part in self.added:
+            more, chances = _inverse_chi_square(part)
+            variances = (variances[:, None] + more).ravel()
+            weights = (weights[:, None] * chances).ravel()
+        return variances, weights
+
+    def _brackets(self, wanted: float) -> tuple[float, float]:
+        """Distances between which the quantile lies: of V_0 alone, and doubled from there."""
+        least = self._student_quantile(1 - wanted)
+        if self.tail(least) <= wanted:  # by the quadrature, whose error is of this order
+            return least, least
+        most = max(least, self._student_scale(wanted))
+        while self.tail(most) > wanted:
+            most *= 2
+        return least, most
+
+    def _student_scale(self, wanted: float) -> float:
+        return sqrt(max(part.value for part in (self.prompts, *self.added))) * float(
+            special.ndtri(1 - wanted)
+        )
+
+
+def error_law(prompts: MeanSquare, added: Sequence[MeanSquare], smallest: float) -> ErrorLaw:
+    """The law, with mean squares up to `smallest`, which is rounding, taken as 0."""
+    kept = tuple(part for part in added if part.value > smallest)
+    if prompts.value <= smallest:
+        prompts = MeanSquare(0.0, prompts.freedom)
+    return ErrorLaw(prompts, kept)
+
+
+def _inverse_chi_square(part: MeanSquare) -> tuple[Array, Array]:
+    """Values of max(V f / X - noise, 0) and their probabilities, by quadrature over log X.
+
+    Where the noise is reached the integrand has a kink, so that the quadrature ends there and what
+    lies beyond is one value, 0.
+    """
+    if part.value == 0:
+        return np.zeros(1), np.ones(1)
+    half = part.freedom / 2
+    low = special.gammaincinv(half, _TAIL) if half > 1 else _smallest(half)
+    high = special.gammainccinv(half, _TAIL)
+    beyond = 0.0
+    if part.noise > 0:
+        kink = half * part.value / part.noise
+        high, beyond = min(high, kink), float(special.gammaincc(half, min(high, kink)))
+    if high <= low:
+        return np.zeros(1), np.ones(1)
+    middle, reach = (log(high) + log(low)) / 2, (log(high) - log(low)) / 2
+    nodes, weights = _legendre(24 + 4 * ceil(reach))
+    logs = middle + reach * nodes
+    weights = weights * np.exp(half * (logs - log(half)) - np.exp(logs) + half)
+    weights *= (1 - beyond) / weights.sum()
+    values = np.maximum(part.value * half / np.exp(logs) - part.noise, 0.0)
+    if beyond == 0:
+        return values, weights
+    return np.append(values, 0.0), np.append(weights, beyond)
+
+
+@cache
+def _legendre(count: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(count)
+
+
+def _smallest(half: float) -> float:
+    """The x of P(Gamma(half) < x) = _TAIL for half <= 1, where x^half / Gamma(half + 1) is it."""
+    return float(np.exp((log(_TAIL) + special.gammaln(half + 1)) / half))
+
+
+def _sign(distance: float) -> float:
+    """Distance / 0: all of a point law lies at 0."""
+    return float("inf") * np.sign(distance) if distance else 0.0
