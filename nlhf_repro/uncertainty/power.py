@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import final
 
 import numpy as np
@@ -90,28 +91,29 @@ def minimum_detectable_effect(
     if seeds == 1:
         return float(special.stdtrit(clusters - 1, [1 - significance / 2, power]).sum() * spread)
     prompts = MeanSquare(by_prompt, clusters - 1.0)
-    laws = [
-        error_law(prompts, [MeanSquare(value, freedom, noise)], 0.0)
-        for value, freedom in _shown_by_runs(by_seed + noise, seeds)
-    ]
-    needed = [law.quantile(1 - significance / 2) for law in laws]
-    return _effect_found(np.array(needed), spread, power)
+    shown = _shown_by_runs(by_seed + noise, seeds)
+    laws = [error_law(prompts, [MeanSquare(*each, noise)], 0.0) for each, _ in shown]
+    needed = np.array([law.quantile(1 - significance / 2) for law in laws])
+    return _effect_found(needed, np.array([weight for _, weight in shown]), spread, power)
 
 
-def _shown_by_runs(variance: float, seeds: int) -> list[tuple[float, float]]:
-    """What both sides' runs may show of V_runs, equally likely, and its degrees of freedom."""
+def _shown_by_runs(variance: float, seeds: int) -> list[tuple[tuple[float, float], float]]:
+    """What both sides' runs may show of V_runs, its degrees of freedom, and the probability."""
     quantiles = special.chdtri(seeds - 1.0, (np.arange(_POINTS) + 0.5) / _POINTS)
-    first, second = np.meshgrid(quantiles, quantiles)
-    freedom = (first + second) ** 2 / (first**2 + second**2) * (seeds - 1)
-    values = variance * (first + second) / (2 * (seeds - 1))
-    return list(zip(values.ravel().tolist(), freedom.ravel().tolist(), strict=True))
+    found = []
+    for first, second in combinations_with_replacement(quantiles.tolist(), 2):
+        total, scale = first + second, seeds - 1
+        freedom = total**2 / (first**2 + second**2) * scale
+        weight = (1 if first == second else 2) / _POINTS**2
+        found.append(((variance * total / (2 * scale), freedom), weight))
+    return found
 
 
-def _effect_found(needed: Array, spread: float, power: float) -> float:
+def _effect_found(needed: Array, weights: Array, spread: float, power: float) -> float:
     """The effect that exceeds what is needed with that power, Gaussian with this spread."""
 
     def lacking(effect: float) -> float:
-        return float(special.ndtr((effect - needed) / spread).mean()) - power
+        return float(weights @ special.ndtr((effect - needed) / spread)) - power
 
     reach, rounding = float(special.ndtri(power)) * spread, 1e-6 * spread
     least, most = needed.min() + reach - rounding, needed.max() + reach + rounding
