@@ -18,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nlhf_repro.interfaces import ImpossibleSettingError, LanguageSettings, TrainingSettings
+from nlhf_repro.pipeline.parts import build
 from nlhf_repro.preferences.settings import OracleFit
-from nlhf_repro.validation import Target, check, suggestion
+from nlhf_repro.validation import Target, check, check_constructor, suggestion
 
 Config = dict[str, Any]
 
@@ -159,13 +160,37 @@ def resolved_config(config: DictConfig) -> Config:
     Raises:
         ImpossibleSettingError: naming the key that does not fit.
     """
+    plain = _plain(config)
+    algorithm = plain.get("algorithm")
+    if isinstance(algorithm, dict) and algorithm.get("regularization", 0.0) is None:
+        plain = {**_plain(_with_regularization(config, algorithm)), "algorithm": algorithm}
+    check("", plain, RunConfig)
+    return plain
+
+
+def _plain(config: DictConfig) -> Config:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ImpossibleSettingError(_first_lines(error)) from error
-    check("", plain, RunConfig)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _with_regularization(config: DictConfig, algorithm: Config) -> DictConfig:
+    """The configuration with the number that the algorithm makes of a regularization of null.
+
+    Benchmarks take theirs from it. What is declared stays null, since a search that varies the step
+    would otherwise find another problem at every step.
+
+    Raises:
+        ImpossibleSettingError: the algorithm takes no null, or refuses its settings.
+    """
+    check("algorithm", algorithm, Target)
+    check_constructor("algorithm", algorithm)
+    filled = config.copy()
+    filled.algorithm.regularization = float(build(algorithm).regularization)
+    return filled
 
 
 def override_key(override: str) -> str:

@@ -14,7 +14,7 @@ from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.stages import load_trajectory
 from nlhf_repro.pipeline.store import StageStore
 
-ON_GAMES = ("variance", "path_inner_steps")
+ON_GAMES = ("variance", "path_inner_steps", "loss_fixed_points", "loss_fixed_points_cycle")
 LANGUAGE = sorted(
     path.stem
     for path in (CONF / "experiment" / "questions").glob("*.yaml")

@@ -18,7 +18,7 @@ def declared(path: Path) -> dict:
 
 
 def test_there_are_searches():
-    assert {"six_algorithms", "sppo_equal_queries", "matched_settings"} <= set(SEARCHES)
+    assert {"six_algorithms", "sppo_equal_queries", "matched_settings", "losses"} <= set(SEARCHES)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -33,7 +33,7 @@ def test_a_search_varies_rows_that_it_has(name):
     assert set(search["search"]["spaces"]) <= set(search["rows"])
 
 
-@pytest.mark.parametrize("name", ["sppo_equal_queries", "matched_settings"])
+@pytest.mark.parametrize("name", ["sppo_equal_queries", "matched_settings", "losses"])
 def test_a_search_written_out_has_the_rows_of_its_question(name):
     search = declared(CONF / "experiment" / "tune" / f"{name}.yaml")
     assert search["rows"] == declared(CONF / "experiment" / "questions" / f"{name}.yaml")["rows"]

@@ -183,9 +183,15 @@ def shipped_sizes():
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("config", [f"experiment=tabular/{path.stem}"])
         yield path.stem, config.oracle.games
-    with initialize_config_dir(str(CONF), version_base="1.3"):  # of the questions, the one on games
-        config = compose("config", ["experiment=questions/path_inner_steps"])
-    yield "question_path", config.oracle.games
+    tables = {  # of the questions, those on games
+        "path_inner_steps": "question_path",
+        "loss_fixed_points": "loss_fixed_points",
+        "loss_fixed_points_cycle": "loss_fixed_points_cycle",
+    }
+    for name, table in tables.items():
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("config", [f"experiment=questions/{name}"])
+        yield table, config.oracle.games
 
 
 def declares(path):

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 
 from nlhf_repro import games
 from nlhf_repro.benchmarks.duality_gap import DualityGap
+from nlhf_repro.benchmarks.exact_kl_to_reference import ExactKLToReference
 from nlhf_repro.benchmarks.kl_to_equilibrium import KLToEquilibrium
 from nlhf_repro.benchmarks.log_ratio_to_reference import LogRatioToReference
 from nlhf_repro.benchmarks.reference_divergence import ReferenceDivergence
@@ -21,7 +22,10 @@ from nlhf_repro.interfaces import Array, Benchmark, Game, ImpossibleSettingError
 from nlhf_repro.oracles.random_games import RandomGames
 
 CONF = Path(__file__).parents[1] / "conf"
-NAMES = ("duality_gap", "regularized_duality_gap", "kl_to_equilibrium", "log_ratio_to_reference")
+NAMES = (
+    *("duality_gap", "regularized_duality_gap", "kl_to_equilibrium", "log_ratio_to_reference"),
+    "exact_kl_to_reference",
+)
 GAME = RandomGames(games=3, actions=6, reference="normal_logits").game(0)
 TRAJECTORY = log_space.log_normalize(np.random.default_rng(0).standard_normal((4, 3, 6)))
 
@@ -81,6 +85,10 @@ def test_values_are_those_of_the_games() -> None:
         (
             LogRatioToReference().score(GAME, TRAJECTORY),
             np.abs(np.log(policy / reference)).max(axis=-1),
+        ),
+        (
+            ExactKLToReference().score(GAME, TRAJECTORY),
+            (policy * np.log(policy / reference)).sum(axis=-1),
         ),
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -164,3 +172,7 @@ def test_the_reference_divergence_is_the_largest_kl_of_any_policy():
     vertex = (np.eye(GAME.actions)[:, None] * -GAME.log_reference).sum(axis=-1).max(axis=0)
     assert (kl.max(axis=0) <= found[0] + 1e-12).all()
     np.testing.assert_allclose(found[0], vertex, atol=1e-15)
+    certain = log_space.log_probabilities(np.eye(GAME.actions)[:, None].repeat(len(vertex), axis=1))
+    reached = ExactKLToReference().score(GAME, certain)
+    np.testing.assert_allclose(reached, -GAME.log_reference.T, atol=1e-14)
+    np.testing.assert_allclose(reached.max(axis=0), found[0], atol=1e-14)

@@ -8,6 +8,7 @@ from typing import Literal, final
 
 from nlhf_repro.algorithms.inpo import INPO
 from nlhf_repro.interfaces import ExactState, FixedPoint, Game, ImpossibleSettingError, Phase, Tie
+from nlhf_repro.updates import check_step
 
 
 @final
@@ -20,7 +21,8 @@ class IterativeIPO:
     proportional to ref exp(alpha P(y > pi_t)), alpha = 1 / tau: the regularized best response to
     pi_t, INPO with alpha tau = 1. alpha = `step_size` is 1 / tau of IPO's loss. Loss: E over pairs
     from pi_t of (gap of log pi / anchor - alpha (answer - 1/2))^2. These are one algorithm with
-    those named, never results that stand side by side.
+    those named, never results that stand side by side. The anchor and the step decide tau:
+    `regularization` None takes what they require, which is what it then holds.
 
     Guarantee: with `previous`, as multiplicative weights, the average iterate's duality gap is
     O(1 / sqrt(T)) for steps of that order; the last cycles on cyclic games. With `reference` none:
@@ -33,7 +35,7 @@ class IterativeIPO:
     """
 
     step_size: float
-    regularization: float
+    regularization: float | None
     anchor: Literal["previous", "reference"]
     responses: int
     design: Literal["unfiltered", "all_pairs"]
@@ -41,20 +43,26 @@ class IterativeIPO:
     gradient_steps: int | None
 
     def __post_init__(self) -> None:
-        wanted = 0.0 if self.anchor == "previous" else 1.0
-        if abs(self.step_size * self.regularization - wanted) > 1e-12:
+        check_step("iterative IPO", self.step_size, 0.0)
+        if self.regularization is None:
+            object.__setattr__(self, "regularization", self._required)
+        elif abs(self.step_size * (self.regularization - self._required)) > 1e-12:
             remedy = "0" if self.anchor == "previous" else "1 / algorithm.step_size"
             raise ImpossibleSettingError(
                 f"algorithm.regularization = {self.regularization} of iterative IPO does not fit "
-                f"algorithm.anchor = {self.anchor}: set it to {remedy}."
+                f"algorithm.anchor = {self.anchor}: set it to {remedy}, or to null for that."
             )
         self._inner()
+
+    @property
+    def _required(self) -> float:
+        """The tau of the anchor and the step, free of what rounding leaves of a given one."""
+        return 0.0 if self.anchor == "previous" else 1.0 / self.step_size
 
     def _inner(self) -> INPO:
         return INPO(
             step_size=self.step_size,
-            # Rounding must not leave the previous policy a share.
-            regularization=0.0 if self.anchor == "previous" else 1.0 / self.step_size,
+            regularization=self._required,  # rounding must not leave the previous policy a share
             responses=self.responses,
             design=self.design,
             labels=self.labels,

@@ -23,6 +23,7 @@ from nlhf_repro.pipeline.metrics import (
     read_scored_updates,
     read_scores,
 )
+from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.stages import load_trajectory
 
 Config = Mapping[str, Any]
@@ -267,7 +268,8 @@ def _require_equal_updates(label: str, runs: Sequence[_Run]) -> None:
 
 
 def _declared_regularization(config: Config) -> float:
-    return float(config["algorithm"].get("regularization", float("nan")))
+    declared = config["algorithm"].get("regularization", float("nan"))  # null: the algorithm knows
+    return float(build(config["algorithm"]).regularization if declared is None else declared)
 
 
 def row_variants(cells: Sequence[DeclaredCell]) -> dict[str, dict[str, str]]:
