@@ -38,7 +38,7 @@ from nlhf_repro.pipeline.metrics import read_scores
 from nlhf_repro.pipeline.records import DeclaredCell, row_records
 from nlhf_repro.pipeline.scored import judge_of, judged_benchmark
 from nlhf_repro.pipeline.stages import generators
-from nlhf_repro.verbs.run import check_parts
+from nlhf_repro.verbs.run import check_asked, check_parts
 
 ALPACA = "alpaca_eval_mini"
 JUDGE = (
@@ -254,12 +254,31 @@ def test_turns_that_may_not_fit_are_refused_before_any_answer(
     task = LanguageTask(single_cell(tiny_overrides()).config, None)
     questions, draws = two_turns(4), generators(("test",))
     model, tokenizer = base_model(task.config)
-    most = most_positions(model)
+    most = most_positions(model.config)
     last = [prompt_of(x, 1, [Answer("", 0, True)]) for x in questions]
     longest = max(map(len, prompt_tokens(tokenizer, last)))
     fits = Decoding(1.0, (most - longest) // 2, None, None, {"cold": 0.0})
-    check_positions(model, tokenizer, questions, fits)
+    check_positions(model.config, tokenizer, questions, fits)
     above = replace(fits, max_new_tokens=fits.max_new_tokens + 1)
     monkeypatch.setattr(CausalLanguageModelPolicy, "sample", None)
     with pytest.raises(ImpossibleSettingError, match=rf"has {most}: lower .*max_new_tokens"):
         answer_questions(task, None, questions, above, draws)
+
+
+def test_questions_too_long_for_a_folders_model_are_refused_before_its_weights_are_read(
+    tmp_path: Path,
+) -> None:
+    config = composed()
+    model, tokenizer = base_model(config)
+    model.config.max_position_embeddings = 30
+    model.config.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = {"name_or_path": str(tmp_path), "revision": None, "dtype": "float32", "lora": None}
+    target = "nlhf_repro.models.pretrained.PretrainedCausalLM"
+    placed = {"_target_": target, "device": "cpu", "gradient_checkpointing": False, **settings}
+    with pytest.raises(ImpossibleSettingError, match="positions, but the model has 30: lower"):
+        check_asked({**config, "model": placed})
+    model.config.max_position_embeddings = 4096
+    model.config.save_pretrained(tmp_path)
+    check_asked({**config, "model": placed})
+    assert not list(tmp_path.glob("*.safetensors"))

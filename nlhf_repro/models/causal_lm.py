@@ -18,7 +18,7 @@ from nlhf_repro.models.sampling import GenerationSettings, check_mixture, sample
 from nlhf_repro.models.scoring import TokenScores, token_scores
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["CausalLanguageModelPolicy", "GenerationSettings"]
 
@@ -211,7 +211,7 @@ class CausalLanguageModelPolicy:
         return total[places][None]
 
     def _check_positions(self) -> None:
-        most = most_positions(self.model)
+        most = most_positions(self.model.config)
         longest = max((len(prompt) for prompt in self._prompts), default=0)
         needed = longest + self.generation.max_new_tokens
         if most is not None and needed > most:
@@ -222,10 +222,11 @@ class CausalLanguageModelPolicy:
             )
 
 
-def most_positions(model: PreTrainedModel) -> int | None:
-    """Tokens that the model has positions for; None where it has no such limit."""
-    config = model.config.get_text_config(decoder=True)
-    most: int | None = getattr(config, "max_position_embeddings", None)
+def most_positions(config: PreTrainedConfig) -> int | None:
+    """Tokens that a model of this configuration has positions for; None where it has no limit."""
+    most: int | None = getattr(
+        config.get_text_config(decoder=True), "max_position_embeddings", None
+    )
     return most
 
 

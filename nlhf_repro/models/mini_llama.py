@@ -14,6 +14,7 @@ from nlhf_repro.seeds import seed_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.models.llama import LlamaConfig
 
 PAD, END, UNKNOWN = "<pad>", "<eos>", "<unk>"
 ROLES = ("<system>", "<user>", "<assistant>")
@@ -64,13 +65,24 @@ class MiniLlama:
         Raises:
             ImpossibleSettingError: A word of the vocabulary cannot be a token.
         """
+        config, tokenizer = self.without_weights(vocabulary)
+        return self._model(config, seed), tokenizer
+
+    def without_weights(
+        self, vocabulary: Sequence[str]
+    ) -> tuple[LlamaConfig, PreTrainedTokenizerBase]:
+        """The model's configuration and its tokenizer.
+
+        Raises:
+            ImpossibleSettingError: A word of the vocabulary cannot be a token.
+        """
         tokenizer = word_tokenizer(vocabulary)
-        return self._model(len(tokenizer), seed), tokenizer
+        return self._config(len(tokenizer)), tokenizer
 
-    def _model(self, tokens: int, seed: int) -> PreTrainedModel:
-        from transformers.models.llama import LlamaConfig, LlamaForCausalLM
+    def _config(self, tokens: int) -> LlamaConfig:
+        from transformers.models.llama import LlamaConfig
 
-        config = LlamaConfig(
+        return LlamaConfig(
             vocab_size=tokens,
             hidden_size=self.hidden_size,
             intermediate_size=self.intermediate_size,
@@ -82,6 +94,10 @@ class MiniLlama:
             eos_token_id=SPECIAL.index(END),
             bos_token_id=None,
         )
+
+    def _model(self, config: LlamaConfig, seed: int) -> PreTrainedModel:
+        from transformers.models.llama import LlamaForCausalLM
+
         with torch.random.fork_rng(devices=[]):  # building draws weights from the global stream
             model: PreTrainedModel = LlamaForCausalLM(config)
         initialize(model, seed)

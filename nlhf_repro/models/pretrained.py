@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
@@ -16,7 +17,7 @@ from nlhf_repro.seeds import seed_for
 from nlhf_repro.weights import fingerprint, located
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 LORA_KEYS = {"rank", "alpha", "target_modules"}
 
@@ -77,21 +78,50 @@ class PretrainedCausalLM:
             ImpossibleSettingError: Nothing can be loaded from there, the tokenizer lacks an end or
                 a chat template, or peft is missing.
         """
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
-        where: dict[str, Any] = {"revision": self.revision, "trust_remote_code": False}
-        source = located(self.name_or_path, "model")
-        try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(source, **where)
-            end_of_sequence(tokenizer)
-            config = without_dropout(AutoConfig.from_pretrained(source, **where))
+        config, tokenizer = self.without_weights(vocabulary)
+        with self._loading():
             model: Any = AutoModelForCausalLM.from_pretrained(
-                source,
-                config=config,
+                located(self.name_or_path, "model"),
+                config=without_dropout(config),
                 dtype=getattr(torch, self.dtype),
                 use_safetensors=True,
-                **where,
+                **self._where,
             )
+        if self.lora is not None:
+            model = with_adapters(model, self.lora, seed)
+        if self.gradient_checkpointing:
+            model.enable_input_require_grads()
+            checkpoint_activations(model)
+        model.to(self.device).train(False)
+        return model, tokenizer
+
+    def without_weights(
+        self, vocabulary: Sequence[str]
+    ) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase]:
+        """The model's configuration and its tokenizer; the vocabulary is not used.
+
+        Raises:
+            ImpossibleSettingError: Nothing can be loaded from there, or the tokenizer lacks an end
+                or a chat template.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        source = located(self.name_or_path, "model")
+        with self._loading():
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, **self._where)
+            end_of_sequence(tokenizer)
+            return AutoConfig.from_pretrained(source, **self._where), tokenizer
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"revision": self.revision, "trust_remote_code": False}
+
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, ImpossibleSettingError):
                 raise
@@ -100,13 +130,6 @@ class PretrainedCausalLM:
                 f"({_first_sentence(error)}): give a folder with config.json, tokenizer and "
                 "safetensors weights, or a name on the hub."
             ) from error
-        if self.lora is not None:
-            model = with_adapters(model, self.lora, seed)
-        if self.gradient_checkpointing:
-            model.enable_input_require_grads()
-            checkpoint_activations(model)
-        model.to(self.device).train(False)
-        return model, tokenizer
 
 
 def without_dropout(config: Any) -> Any:

@@ -166,8 +166,9 @@ def check_parts(config: Config) -> None:
 def check_asked(config: Config) -> None:
     """Refuse judged benchmarks without a judge, and benchmarks whose files are not there.
 
-    A judge that has `check` is asked what it lacks, as is that of the oracle. Positions are checked
-    of models that are built in no time; those of others when the first question is answered.
+    A judge that has `check` is asked what it lacks, as is that of the oracle. A benchmark's
+    questions have to fit the model's positions, which `without_weights` of a model tells; of a
+    class of yours that has none they are checked when the first question is answered.
 
     Raises:
         ImpossibleSettingError: before any model is trained.

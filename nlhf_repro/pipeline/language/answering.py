@@ -20,7 +20,7 @@ from nlhf_repro.interfaces import (
     Snapshot,
 )
 from nlhf_repro.pipeline.language.checkpoints import checkpoint
-from nlhf_repro.pipeline.language.task import LanguageTask, base_model
+from nlhf_repro.pipeline.language.task import LanguageTask
 from nlhf_repro.pipeline.parts import build
 from nlhf_repro.pipeline.scored import judged_benchmark
 from nlhf_repro.pipeline.stages import generators
@@ -91,9 +91,15 @@ def answer_questions(
 
 
 def check_positions(
-    model: Any, tokenizer: Any, questions: Sequence[Question], decoding: Decoding
+    model_config: Any, tokenizer: Any, questions: Sequence[Question], decoding: Decoding
 ) -> None:
     """Refuse what may not fit: a question's turns with answers as long as they may be.
+
+    Args:
+        model_config: Of transformers, which knows the model's positions.
+        tokenizer: The model's.
+        questions: All that are asked.
+        decoding: The longest answer to every turn.
 
     Raises:
         ImpossibleSettingError: naming the question.
@@ -101,7 +107,7 @@ def check_positions(
     from nlhf_repro.models.causal_lm import most_positions
     from nlhf_repro.models.encoding import prompt_tokens
 
-    most = most_positions(model)
+    most = most_positions(model_config)
     unanswered = [
         prompt_of(x, len(x.turns) - 1, [Answer("", 0, True)] * (len(x.turns) - 1))
         for x in questions
@@ -118,15 +124,16 @@ def check_positions(
 
 
 def check_fits(config: Mapping[str, Any], benchmark: JudgedBenchmark) -> None:
-    """`check_positions` of a model that is built in no time; nothing of one that is loaded.
+    """`check_positions` before any training, where a model says its limits without weights.
 
     Raises:
-        ImpossibleSettingError: see `check_positions`.
+        ImpossibleSettingError: see `check_positions`, or the model's files are not there.
     """
-    from nlhf_repro.models.mini_llama import MiniLlama
-
-    if isinstance(build(config["model"]), MiniLlama):
-        check_positions(*base_model(config), benchmark.questions(), benchmark.decoding)
+    model = build(config["model"])
+    if hasattr(model, "without_weights"):
+        vocabulary = build(config["prompts"]).vocabulary()
+        model_config, tokenizer = model.without_weights(vocabulary)
+        check_positions(model_config, tokenizer, benchmark.questions(), benchmark.decoding)
 
 
 def prompt_of(question: Question, turn: int, answers: Sequence[Answer]) -> Prompt:
@@ -156,7 +163,7 @@ def _draw(
         greedy = replace(decoding, top_k=1) if temperature == 0 else decoding
         policy = task.policy(tuple(prompts[place] for place in places), greedy)
         if turn == 0:  # all questions, while nothing is answered yet
-            check_positions(policy.model, policy.tokenizer, asked, decoding)
+            check_positions(policy.model.config, policy.tokenizer, asked, decoding)
         numbers = policy.sample(
             [(snapshot or policy.snapshot({}), 1.0)],
             temperature or 1.0,
