@@ -188,8 +188,14 @@ def _with_regularization(config: DictConfig, algorithm: Config) -> DictConfig:
     """
     check("algorithm", algorithm, Target)
     check_constructor("algorithm", algorithm)
+    number = build(algorithm).regularization
+    if number is None:
+        raise ImpossibleSettingError(
+            "algorithm.regularization = null, and the algorithm makes no number of it, which its "
+            "benchmarks need: give a number."
+        )
     filled = config.copy()
-    filled.algorithm.regularization = float(build(algorithm).regularization)
+    filled.algorithm.regularization = float(number)
     return filled
 
 

@@ -98,7 +98,7 @@ def test_printed_intervals_stay_among_the_possible_scores(capsys: Capture, tmp_p
     arguments = ("score", "alpaca_eval", few, "--metric", "win_rate")
     (record,) = json.loads(run_verb(capsys, *arguments, "--format", "json"))
     assert 0 < record["lower"] < record["estimate"] < record["upper"] < 100
-    assert "a t interval would reach beyond the possible scores" in record["note"]
+    assert "the interval would reach beyond the possible scores" in record["note"]
     assert "would reach beyond" in " ".join(run_verb(capsys, *arguments).split())
     scores = {(q, turn): 10 - 3 * (q % 10 == 0) for q in range(81, 161) for turn in (1, 2)}
     path = judged.write_lines(tmp_path / "mt.jsonl", judged.ratings(scores))

@@ -18,14 +18,14 @@ from nlhf_repro.reporting.curves import figure_panels
 from nlhf_repro.reporting.figure_specification import FigureSpecification
 from nlhf_repro.reporting.scores.verdicts import verdict_on
 from nlhf_repro.reporting.series import series, values_at
-from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
+from nlhf_repro.uncertainty.error_law import Component, ErrorLaw, MeanSquare
 from nlhf_repro.verbs.compare_rows import judges_said
 from nlhf_repro.verbs.result import summary
 
 MEAN = MeanValue("score", "judged", "last", "last", across_regularization=True)
 EARLY = replace(MEAN, header="early", at={"updates": 0})
 HAND = [[[0.0, 2.0], [4.0, 10.0]]]  # [seeds, draws, prompts]
-HAND_LAW = ErrorLaw(MeanSquare(4, 1), (MeanSquare(9, 1, noise=1),))
+HAND_LAW = ErrorLaw(MeanSquare(4, 1), (Component((MeanSquare(9, 1),), noise=1),))
 
 
 def judged(label, draws, judges=("J",), scored=True, **fields):
@@ -70,7 +70,7 @@ def test_interval_of_a_difference_is_that_of_the_draws_differences():
     assert (found.estimate, found.judge_variance) == pytest.approx((2, 6), rel=1e-12)
     assert found.standard_error == pytest.approx(sqrt(7), rel=1e-12)
     assert found.degrees_of_freedom == pytest.approx(49 / 32, rel=1e-12)
-    half = ErrorLaw(MeanSquare(4, 1), (MeanSquare(4, 1, noise=1),)).quantile(0.975)
+    half = ErrorLaw(MeanSquare(4, 1), (Component((MeanSquare(4, 1),), noise=1),)).quantile(0.975)
     cell = MEAN.compare(*rows, matched=False, confidence=0.95)
     assert (cell.lower, cell.upper) == pytest.approx((2 - half, 2 + half), rel=1e-9)
     assert "2 judge draws, whose variance is in the interval" in cell.note

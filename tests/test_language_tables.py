@@ -154,7 +154,7 @@ def test_notes_of_prompts_speak_of_prompts_and_of_one_world():
     (one_world,) = (note for note in said if note.startswith("One world"))
     assert "a claim about this world only" in one_world
     assert "over seeds and prompts at the end of training" in text
-    assert "t interval, prompts as clusters]" in text
+    assert "[95% interval, prompts as clusters]" in text
     assert "game" not in text and "share no weights" not in text
 
 
@@ -163,7 +163,7 @@ def test_notes_of_worlds_speak_of_worlds():
     text = "\n".join(said)
     assert "K x n: training seeds x worlds, the same worlds for every row." in said
     assert "Worlds share no weights and no draws, so seeds are repeats inside a world." in said
-    assert "t interval, worlds as clusters]" in text
+    assert "[95% interval, worlds as clusters]" in text
     assert "game" not in text and "One world" not in text and "rossed" not in text
 
 

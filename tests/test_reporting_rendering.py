@@ -40,7 +40,7 @@ def test_markdown_of_an_exact_table_to_the_letter():
         "- K x n: training seeds x games, the same games for every row.\n"
         "- exact (all rows): no training variance; games are the cluster.\n"
         "- gap: geometric mean of duality_gap (last iterate) over seeds and games at the end of "
-        "training [95% t interval of the log gap, games as clusters].\n"
+        "training [95% interval of the log gap, games as clusters].\n"
         "- asked: oracle comparisons of a training problem at the end of training, exact.\n"
         "- Untuned: the settings are those that the experiment declares; no search chose them, and "
         "others may order the rows otherwise.\n"

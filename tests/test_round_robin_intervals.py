@@ -115,9 +115,6 @@ def test_one_seed_is_a_checkpoint_without_p_values():
     cell = cells(table, "A")["over B"]
     assert cell.text.endswith(CHECKPOINT) and np.isnan(cell.p_value)
     assert any(note.startswith(CHECKPOINT) for note in table.notes)
-    assert not any(note.startswith("Two seeds") for note in table.notes)
-    two = render_round_robin(record(found.wins[:2]), "T", LEVEL)
-    assert any(note.startswith("Two seeds") for note in two.notes)
 
 
 def test_an_interval_stays_in_the_range_of_a_probability():

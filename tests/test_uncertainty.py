@@ -14,7 +14,7 @@ from statsmodels.stats.anova import anova_lm
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import Difference, Estimate, difference, estimate
-from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
+from nlhf_repro.uncertainty.error_law import Component, ErrorLaw, MeanSquare
 
 HAND = [[0.0, 2.0], [2.0, 8.0]]
 
@@ -45,7 +45,7 @@ def test_one_matrix_by_hand() -> None:
     assert result.estimate == 3
     assert result.standard_error == pytest.approx(math.sqrt(4 + (4 - 1)), rel=1e-14)
     assert result.degrees_of_freedom == pytest.approx(49 / (16 + 16), rel=1e-14)
-    law = ErrorLaw(MeanSquare(4, 1), (MeanSquare(4, 1, noise=1),))
+    law = ErrorLaw(MeanSquare(4, 1), (Component((MeanSquare(4, 1),), noise=1),))
     half = law.quantile(0.975)
     assert half > stats.t.ppf(0.975, 49 / 32) * math.sqrt(7)
     assert result.upper - result.estimate == pytest.approx(half, rel=1e-10)
@@ -64,8 +64,8 @@ def test_difference_with_unequal_seeds_by_hand() -> None:
     assert result.standard_error == pytest.approx(math.sqrt(variance), rel=1e-14)
     freedom = variance**2 / (16 / 1 + (1 / 9) / 2 + 16 / 1)
     assert result.degrees_of_freedom == pytest.approx(freedom, rel=1e-14)
-    runs = 4 + 1 / 3
-    law = ErrorLaw(MeanSquare(4, 1), (MeanSquare(runs, runs**2 / (16 / 1 + (1 / 9) / 2), noise=1),))
+    apart = (MeanSquare(4, 1), MeanSquare(1 / 3, 2))
+    law = ErrorLaw(MeanSquare(4, 1), (Component(apart, noise=1),))
     assert result.p_value == pytest.approx(2 * law.tail(2), rel=1e-10)
     components = (result.seed_variance, result.cluster_variance, result.noise_variance)
     assert components == pytest.approx((8 + 1 - 4 / 2, 8 - 4 / 2, 4), rel=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from statsmodels.stats.proportion import proportion_confint
 from nlhf_repro.uncertainty import (
     CensoredTime,
     GapsRefusedError,
+    bounded_interval,
+    difference,
+    equivalence,
     estimate,
     geometric_mean,
     holm,
@@ -258,3 +262,23 @@ def test_holm_refuses_what_is_no_p_value() -> None:
         holm([0.1, 1.2])
     with pytest.raises(ValueError, match=r"shape \(1, 1\)"):
         holm([[0.1]])
+
+
+def test_differences_without_spread_are_not_called_equivalent() -> None:
+    found = difference(np.full((1, 4), 0.75), np.full((1, 4), 0.5))
+    unknown = replace(found, standard_error=math.nan, lower=math.nan, upper=math.nan)
+    result = equivalence(unknown, 0.5)
+    assert result.verdict == "inconclusive" and math.isnan(result.p_value)
+    assert math.isnan(result.lower)
+
+
+def test_a_share_whose_runs_show_no_variance_keeps_its_interval_in_range() -> None:
+    """V is 0, as the rows differ by no more than noise; two runs may differ all the same."""
+    wins = np.array([[True, True, False], [False, False, True]])
+    result = proportion(wins)
+    alone = proportion(wins[:1])
+    assert 0 <= result.lower < alone.lower and alone.upper < 1 and result.upper <= 1
+    found = estimate(wins.astype(float))
+    assert found.standard_error == 0 and found.has_interval
+    lower, upper = bounded_interval(found, 0, 1)
+    assert 0 <= lower < found.estimate < upper <= 1

@@ -13,7 +13,7 @@ from statsmodels.stats.anova import anova_lm
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty import Difference, Estimate, difference, estimate, judge_note
-from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare
+from nlhf_repro.uncertainty.error_law import Component, ErrorLaw, MeanSquare
 
 SIMULATIONS = 1000
 MONTE_CARLO = 3 * 100 * sqrt(0.05 * 0.95 / SIMULATIONS)  # three standard errors, points
@@ -57,7 +57,7 @@ def test_one_checkpoint_and_two_draws_by_hand() -> None:
     assert result.judge_variance == pytest.approx(16, rel=1e-12)
     assert result.standard_error == pytest.approx(sqrt(12), rel=1e-12)
     assert result.degrees_of_freedom == pytest.approx(144 / 97, rel=1e-12)
-    half = ErrorLaw(MeanSquare(4, 1), (MeanSquare(9, 1, noise=1),)).quantile(0.975)
+    half = ErrorLaw(MeanSquare(4, 1), (Component((MeanSquare(9, 1),), noise=1),)).quantile(0.975)
     assert half > stats.t.ppf(0.975, 144 / 97) * sqrt(12)
     assert (result.lower, result.upper) == pytest.approx((4 - half, 4 + half), rel=1e-9)
     assert result.level == "checkpoint"

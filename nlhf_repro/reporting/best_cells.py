@@ -42,10 +42,10 @@ def with_best(
     """The cells, those in bold that no other row is shown to be better than.
 
     All pairs of rows that the column compares are tested, at every point of a grid by themselves,
-    and adjusted by Holm: where the tests hold their level, the probability that any row as good as
-    the best is left out is at most 1 - level (over few training runs they do not quite, which
-    tables say). No cell is bold where a row lacks runs, a number or a second training run: what was
-    not measured may be the best.
+    and adjusted by Holm: where the tests hold their level (`uncertainty.engine` says how nearly),
+    the probability that any row as good as the best is left out is at most 1 - level. No cell is
+    bold where a row lacks runs, a number or a second training run: what was not measured may be the
+    best.
     """
     if not isinstance(column, RankedColumn) or column.better is None:
         return list(cells)

@@ -13,7 +13,6 @@ import numpy as np
 
 from nlhf_repro.interfaces import RowRecord
 from nlhf_repro.reporting.axes import INK, QUARTILED, Look, draw_panel, marked, quartiled
-from nlhf_repro.reporting.columns.levels import interval_name
 from nlhf_repro.reporting.curves import AnyFigure, Panel, figure_panels
 from nlhf_repro.reporting.figure_specification import GridFigureSpecification
 from nlhf_repro.reporting.series import axis_label, cluster_noun
@@ -132,8 +131,7 @@ def how_to_read(
     )
     if not any(np.isfinite(curve.lower).any() for panel in panels for curve in panel.curves):
         return f"{line}{points}; no interval is estimable"
-    kind = interval_name(clusters)
-    band = f"{'bar' if grid else 'band'}: {confidence:.0%} {kind}, {clusters} as clusters"
+    band = f"{'bar' if grid else 'band'}: {confidence:.0%} interval, {clusters} as clusters"
     return f"{line}; {band}" if grid else f"{line}{points}; {band}{_thin_lines(panels)}"
 
 

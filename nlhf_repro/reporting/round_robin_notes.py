@@ -8,7 +8,6 @@ import numpy as np
 
 from nlhf_repro.interfaces import RoundRobinRecord
 from nlhf_repro.reporting.cells import CHECKPOINT
-from nlhf_repro.reporting.columns.levels import interval_name
 from nlhf_repro.reporting.numbers import p_value_text, share_text
 from nlhf_repro.reporting.round_robin_family import Family
 from nlhf_repro.reporting.round_robin_mixture import NashMixture, mixture_notes
@@ -52,7 +51,7 @@ def _size(record: RoundRobinRecord) -> str:
 
 
 def _intervals(record: RoundRobinRecord, adjusted: MaxT | None, pairs: int, level: float) -> str:
-    kind = f"{interval_name(record.clusters)}s over seeds and {record.clusters}"
+    kind = f"intervals over seeds and {record.clusters}"
     if adjusted is None:
         return (
             f"Intervals: {level:.0%} {kind}, each by itself: no simultaneous ones are estimable "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Literal, final
 
 from nlhf_repro.uncertainty.records import Difference, Level
@@ -49,12 +50,15 @@ def equivalence(found: Difference, margin: float, significance: float = 0.05) ->
             "the metric's unit and a significance between 0 and 0.5."
         )
     center = found.estimate
+    known = not isnan(found.standard_error)
     p_value = max(found.law.tail(margin - center), found.law.tail(margin + center))
     half = found.law.quantile(1 - significance)
+    if not known:
+        p_value, half = nan, nan
     verdict: Verdict = "inconclusive"
     if p_value < significance:
         verdict = "equivalent"
-    elif found.p_value < significance:
+    elif known and found.p_value < significance:
         verdict = "different"
     return Equivalence(
         verdict=verdict,

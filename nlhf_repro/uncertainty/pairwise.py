@@ -70,7 +70,7 @@ def pairwise(
     found = tuple(
         difference(tables[i], tables[j], confidence=confidence, strata=strata) for i, j in pairs
     )
-    raw = [one.p_value if one.standard_error > 0 else float("nan") for one in found]
+    raw = [one.p_value if one.has_interval else float("nan") for one in found]
     simulated = None
     if len(tables) <= MOST_FOR_MAX_T and not np.isnan(raw).all():
         contrasts = np.zeros((len(pairs), len(tables)))

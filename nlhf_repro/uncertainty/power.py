@@ -25,8 +25,9 @@ from scipy import optimize, special
 
 from nlhf_repro.interfaces import Array
 from nlhf_repro.uncertainty.engine import difference
-from nlhf_repro.uncertainty.error_law import MeanSquare, error_law
+from nlhf_repro.uncertainty.error_law import Component, MeanSquare, error_law
 from nlhf_repro.uncertainty.records import Inference
+from nlhf_repro.uncertainty.variance import pooled_freedom
 
 _MOST = 10**7
 _POINTS = 8  # equally likely values of what the runs of a side happen to show of their variance
@@ -92,20 +93,20 @@ def minimum_detectable_effect(
         return float(special.stdtrit(clusters - 1, [1 - significance / 2, power]).sum() * spread)
     prompts = MeanSquare(by_prompt, clusters - 1.0)
     shown = _shown_by_runs(by_seed + noise, seeds)
-    laws = [error_law(prompts, [MeanSquare(*each, noise)], 0.0) for each, _ in shown]
+    laws = [error_law(prompts, [Component((x,), noise)], 0.0) for x, _ in shown]
     needed = np.array([law.quantile(1 - significance / 2) for law in laws])
     return _effect_found(needed, np.array([weight for _, weight in shown]), spread, power)
 
 
-def _shown_by_runs(variance: float, seeds: int) -> list[tuple[tuple[float, float], float]]:
-    """What both sides' runs may show of V_runs, its degrees of freedom, and the probability."""
+def _shown_by_runs(variance: float, seeds: int) -> list[tuple[MeanSquare, float]]:
+    """What both sides' runs may show of V_runs, and the probability."""
     quantiles = special.chdtri(seeds - 1.0, (np.arange(_POINTS) + 0.5) / _POINTS)
     found = []
     for first, second in combinations_with_replacement(quantiles.tolist(), 2):
-        total, scale = first + second, seeds - 1
-        freedom = total**2 / (first**2 + second**2) * scale
-        weight = (1 if first == second else 2) / _POINTS**2
-        found.append(((variance * total / (2 * scale), freedom), weight))
+        square = MeanSquare(
+            variance * (first + second) / (2 * (seeds - 1)), pooled_freedom((first, second), seeds)
+        )
+        found.append((square, (1 if first == second else 2) / _POINTS**2))
     return found
 
 

@@ -43,8 +43,8 @@ def proportion(
     """Share of True in a boolean matrix [seeds, games], a game being the cluster.
 
     One seed: Wilson's interval with n games. Several: Wilson's formula with the variance V and the
-    degrees of freedom of the engine, that is with t for z and p(1 - p)/V for the count, at most
-    the number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1:
+    quantile of the engine's law in standard errors for z, and p(1 - p)/V for the count, at most the
+    number of cells. The engine's own symmetric interval would shrink to nothing near 0 and 1:
     at a share of .99 over 20 games it covers 19 to 60 %, this one 96 % or more. Where V = 0, as
     when all succeed, the cells of a game count as one, n games. What no run shows is not covered:
     K runs that all succeed are no evidence against a whole-run failure in one of K + 1. `nested`
@@ -103,12 +103,15 @@ def bounded_interval(found: Inference, lowest: float, highest: float) -> tuple[f
             "the least and the largest score that is possible."
         )
     inside = lowest <= found.lower and found.upper <= highest
-    if inside or not found.standard_error > 0:
+    if inside or not found.has_interval:
         return found.lower, found.upper
     share = min(max(share, 0.0), 1.0)
-    count = min(share * (1 - share) * (span / found.standard_error) ** 2, float(found.clusters))
-    quantile = found.law.quantile((1 + found.confidence) / 2) / found.standard_error
-    lower, upper = _wilson_interval(share, max(count, _LEAST), quantile)
+    half = (found.upper - found.lower) / 2 / span
+    penalty = half**2 / max(share * (1 - share), _LEAST)
+    if found.standard_error > 0:
+        quantile = half * span / found.standard_error
+        penalty = max(penalty, quantile**2 / found.clusters)
+    lower, upper = _wilson_interval(share, penalty)
     return lowest + span * lower, lowest + span * upper
 
 
@@ -118,16 +121,18 @@ def _wilson(matrix: NDArray[np.bool_], moments: Estimate) -> tuple[float, float,
     if isnan(variance):
         return float("nan"), float("nan"), float("nan")
     tail = (1 + moments.confidence) / 2
-    if moments.seeds == 1 or variance == 0:
-        return float(games), *_wilson_interval(share, games, float(special.ndtri(tail)))
+    half, by_games = moments.law.quantile(tail), float(special.ndtri(tail)) ** 2 / games
+    if moments.seeds == 1 or not half > 0:
+        return float(games), *_wilson_interval(share, by_games)
+    if variance == 0:  # the runs show none beyond their noise, which may be chance
+        spread = half**2 / (share * (1 - share))
+        return float(games), *_wilson_interval(share, max(spread, by_games))
     count = min(share * (1 - share) / variance, float(matrix.size))
-    quantile = moments.law.quantile(tail) / moments.standard_error
-    return count, *_wilson_interval(share, count, quantile)
+    return count, *_wilson_interval(share, half**2 / variance / count)
 
 
-def _wilson_interval(share: float, count: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval: the p with |share - p| <= quantile * sqrt(p (1 - p) / count)."""
-    penalty = quantile**2 / count
+def _wilson_interval(share: float, penalty: float) -> tuple[float, float]:
+    """Wilson's score interval: the p with (share - p)^2 <= penalty p (1 - p); z^2 / n in his."""
     center = (share + penalty / 2) / (1 + penalty)
     half = sqrt(penalty * (share * (1 - share) + penalty / 4)) / (1 + penalty)
     return max(center - half, 0.0), min(center + half, 1.0)

@@ -45,6 +45,15 @@ class Inference:
     judge_draws: int  # 0: none are known, and `judge_variance` is 0
     judge_alike: bool  # all draws are equal: the 0 of `judge_variance` was not measured
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the interval is known and has a width.
+
+        The standard error may be 0 where the interval has one: runs that happen to show no variance
+        beyond their noise may vary all the same.
+        """
+        return self.upper > self.lower
+
 
 @final
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from nlhf_repro.uncertainty.components import Columns, Runs
-from nlhf_repro.uncertainty.error_law import ErrorLaw, MeanSquare, error_law
+from nlhf_repro.uncertainty.error_law import Component, ErrorLaw, MeanSquare, error_law
 from nlhf_repro.uncertainty.judges import Draws
 
 
@@ -39,15 +39,35 @@ def law_of(
 ) -> ErrorLaw:
     """The law of the error, of the mean squares up to `smallest` being rounding."""
     added = []
-    by_side = [side.row_variance / side.seeds for side in runs]
-    if sum(by_side) > 0:
-        shares = [x**2 / (side.seeds - 1) for x, side in zip(by_side, runs, strict=True)]
-        noise = sum(side.row_noise / side.seeds for side in runs)
-        added.append(MeanSquare(sum(by_side), sum(by_side) ** 2 / sum(shares), noise))
+    sides = [side for side in runs if side.row_variance > 0]
+    if sides:
+        added.append(Component(_squares(sides), sum(x.row_noise / x.seeds for x in runs)))
     if draws and draws.count > 1 and not draws.alike:
         spread, counted = draws.spread / draws.count, draws.counted / draws.count
-        added.append(MeanSquare(spread, draws.count - 1.0, counted))
+        added.append(Component((MeanSquare(spread, draws.count - 1.0),), max(counted, 0.0)))
     return error_law(MeanSquare(columns.variance, columns.freedom), added, smallest)
+
+
+def _squares(sides: Sequence[Runs]) -> tuple[MeanSquare, ...]:
+    """One mean square a side; of sides with as many runs one for both, by `pooled_freedom`."""
+    values = [side.row_variance / side.seeds for side in sides]
+    if len({side.seeds for side in sides}) == 1:
+        return (MeanSquare(sum(values), pooled_freedom(values, sides[0].seeds)),)
+    return tuple(MeanSquare(x, side.seeds - 1.0) for x, side in zip(values, sides, strict=True))
+
+
+def pooled_freedom(values: Sequence[float], seeds: int) -> float:
+    """Degrees of freedom of the sum of mean squares of `seeds` runs each.
+
+    Half way between Satterthwaite's, (sum V)^2 / sum(V^2) (K - 1), which takes the ratio of the V
+    for known, and the K - 1 of one side that varies alone. Where seeds are all the variance there
+    is, p < .05, .01 and .001 of K against K equal algorithms come at most 1.03, 1.3 and 1.5 times
+    as often, whatever the ratio of the sides' variances (2 to 10 runs, a million rounds);
+    Satterthwaite's come 1.2, 1.7 and 4.4 times, and two mean squares apart, which never come too
+    often, a quarter as often at three runs that vary alike.
+    """
+    satterthwaite = sum(values) ** 2 / sum(x**2 for x in values)
+    return (satterthwaite + 1) / 2 * (seeds - 1.0)
 
 
 def seed_variance(

@@ -9,12 +9,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import Array, ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, RefusedCell, joined
-from nlhf_repro.reporting.columns.levels import (
-    engine_note,
-    games_share_nothing,
-    interval_name,
-    level_of,
-)
+from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
 from nlhf_repro.reporting.judged import unjudged_note
 from nlhf_repro.reporting.numbers import plain, positive_interval, share_text
 from nlhf_repro.reporting.series import (
@@ -90,8 +85,7 @@ class GeometricMeanGap:
         """What the number is."""
         return (
             f"geometric mean of {self.benchmark} ({self.iterate} iterate) over seeds and "
-            f"{clusters} {at_text(self.at)} [{confidence:.0%} "
-            f"{interval_name(clusters)} of the log gap, "
+            f"{clusters} {at_text(self.at)} [{confidence:.0%} interval of the log gap, "
             f"{clusters} as clusters]"
         )
 

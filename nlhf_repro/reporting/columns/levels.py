@@ -24,11 +24,6 @@ def games_share_nothing(*rows: RowRecord) -> bool:
     )
 
 
-def interval_name(clusters: str) -> str:
-    """Items that share nothing have a t interval; prompts, crossed with seeds, the engine's."""
-    return "interval" if clusters == "prompts" else "t interval"
-
-
 def engine_note(inference: Inference) -> str:
     """The engine's warning, unless a mark or a line about the whole table says it already."""
     if inference.clusters == 1:

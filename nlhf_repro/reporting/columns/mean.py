@@ -10,12 +10,7 @@ import numpy as np
 
 from nlhf_repro.interfaces import ImpossibleSettingError, RowRecord
 from nlhf_repro.reporting.cells import Cell, joined
-from nlhf_repro.reporting.columns.levels import (
-    engine_note,
-    games_share_nothing,
-    interval_name,
-    level_of,
-)
+from nlhf_repro.reporting.columns.levels import engine_note, games_share_nothing, level_of
 from nlhf_repro.reporting.judged import judge_draws_at, paired_judge_draws, worlds_note
 from nlhf_repro.reporting.numbers import additive_interval
 from nlhf_repro.reporting.series import (
@@ -108,10 +103,9 @@ class MeanValue:
     def explanation(self, confidence: float, clusters: str = "games") -> str:
         """What the number is."""
         cut = f", cut to {self.limits[0]:g} to {self.limits[1]:g}" if self.limits else ""
-        kind = interval_name(clusters)
         return (
             f"mean of {self.benchmark} ({self.iterate} iterate) over seeds and {clusters} "
-            f"{at_text(self.at)} [{confidence:.0%} {kind}, {clusters} as clusters{cut}]"
+            f"{at_text(self.at)} [{confidence:.0%} interval, {clusters} as clusters{cut}]"
         )
 
     def compare(

@@ -104,9 +104,9 @@ def comparison_table(entries: Sequence[Entry], family: Family) -> Table | None:
         center = abs(one.estimate)
         mark = CHECKPOINT if one.level == "checkpoint" else ""
         interval = additive_interval(center, ends[0], ends[1], sign=True) + mark
-        if not one.standard_error > 0:
+        if not one.has_interval:
             interval = f"{signed(center, '.2f')} (no interval){mark}"
-        raw = p_value_text(one.p_value if one.standard_error > 0 else nan)
+        raw = p_value_text(one.p_value if one.has_interval else nan)
         rows.append(
             TableRow(
                 f"{_label(entries, family, first)} - {_label(entries, family, second)}",

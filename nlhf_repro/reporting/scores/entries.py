@@ -16,7 +16,7 @@ from nlhf_repro.uncertainty.records import Level
 
 NO_SPREAD = "every question has the same value: no interval"
 BEYOND_RANGE = (
-    "a t interval would reach beyond the possible scores, so the ends are Wilson's for wins and "
+    "the interval would reach beyond the possible scores, so the ends are Wilson's for wins and "
     "losses"
 )
 
@@ -163,7 +163,7 @@ def score_of(entry: Entry, metric: str) -> Score | None:
     values = matrix(entry, metric, questions)
     strata = strata_of(entry, metric, questions)
     found = estimate(values, strata=strata)
-    constant = found.standard_error == 0
+    constant = found.lower == found.upper
     scores = entry.runs[0].metrics[metric]
     lower, upper, note = _ends(found, scores)
     if entry.runs[0].benchmark == "academic" and strata is None and _is_binary(scores, values):
@@ -207,7 +207,7 @@ def is_cut(found: Difference, scores: MetricScores) -> bool:
 
 def _ends(found: Estimate, scores: MetricScores) -> tuple[float, float, str]:
     """The interval, NaN where there is none, and what must be said of it."""
-    if found.standard_error == 0:
+    if found.lower == found.upper:
         return nan, nan, scores.fixed or NO_SPREAD
     note = _note(found.level, found.note, found.standard_error)
     if scores.range is None:

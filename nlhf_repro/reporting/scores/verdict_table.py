@@ -124,8 +124,8 @@ def _notes(
     notes = [
         f"{what}, paired by {one} [95 % interval, not adjusted]; {found.seeds[0]} and "
         f"{found.seeds[1]} training runs, {counts} {clusters}.",
-        f"detectable: the true {'ratio' if ratio else 'difference'} that a design with this "
-        "standard error finds with 80 % power at p < 0.05.",
+        f"detectable: the true {'ratio' if ratio else 'difference'} that a design with these "
+        "spreads finds with 80 % power at p < 0.05.",
     ]
     if len(verdicts) > 1:
         notes.append(f"p, Holm: adjusted over the {len(verdicts)} metrics; verdicts follow it.")

@@ -84,7 +84,7 @@ def verdict_on(
     metric: str, unit: str, estimates: tuple[float, float], found: Difference, nested: bool
 ) -> Verdict:
     """The verdict on a difference; `nested` or exact runs have no variance between seeds."""
-    if found.standard_error == 0:
+    if not found.has_interval:
         found = replace(found, standard_error=nan, lower=nan, upper=nan, p_value=nan)
     unknown = isnan(found.standard_error)
     half = nan if unknown else found.law.quantile(1 - SIGNIFICANCE)
