@@ -215,11 +215,11 @@ def test_rows_of_an_experiment_are_compared_as_in_its_table(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("benchmark", "sd", "expected"),
     [
-        ("alpaca_eval", 0, (3.9, 2.8, 2.5, 2.2)),
-        ("alpaca_eval", 1, (5.6, 3.7, 3.1, 2.6)),
-        ("alpaca_eval", 2, (8.8, 6.2, 4.6, 3.4)),
-        ("arena_hard", 1, (6.3, 4.3, 3.6, 3.1)),
-        ("arena_hard", 2, (9.3, 6.4, 4.9, 3.8)),
+        ("alpaca_eval", 0, (3.9, 3.7, 2.7, 2.3)),
+        ("alpaca_eval", 1, (5.6, 5.3, 3.4, 2.6)),
+        ("alpaca_eval", 2, (8.8, 8.5, 5.1, 3.5)),
+        ("arena_hard", 1, (6.3, 6.1, 4.0, 3.2)),
+        ("arena_hard", 2, (9.3, 9.0, 5.5, 3.9)),
     ],
 )
 def test_plans_are_the_simulated_ones(
@@ -238,14 +238,14 @@ def test_what_an_effect_needs_detects_it_and_one_less_does_not(capsys: Capture) 
         plan = record_of(capsys, "plan", "--seed-sd", 1, "--seeds", seeds)
         return float(plan["minimum_detectable_effect"])
 
-    needed = record_of(capsys, "plan", "--seed-sd", 1, "--seeds", 3, "--effect", 3.5)
-    assert effect(needed["seeds_needed"]) <= 3.5 < effect(needed["seeds_needed"] - 1)
+    needed = record_of(capsys, "plan", "--seed-sd", 1, "--seeds", 5, "--effect", 3.2)
+    assert effect(needed["seeds_needed"]) <= 3.2 < effect(needed["seeds_needed"] - 1)
     n = needed["questions_needed"]
     fewer, enough = (
-        record_of(capsys, "plan", "--seed-sd", 1, "--seeds", 3, "--questions", count)
+        record_of(capsys, "plan", "--seed-sd", 1, "--seeds", 5, "--questions", count)
         for count in (n - 1, n)
     )
-    assert enough["minimum_detectable_effect"] <= 3.5 < fewer["minimum_detectable_effect"]
+    assert enough["minimum_detectable_effect"] <= 3.2 < fewer["minimum_detectable_effect"]
     hopeless = record_of(capsys, "plan", "--seed-sd", 2, "--seeds", 3, "--effect", 1)
     assert hopeless["questions_needed"] is None
 

@@ -44,10 +44,10 @@ def test_records_of_comparisons_hold_the_notes(capsys: Capture, tmp_path: Path) 
 
 def test_a_verdict_says_from_what_it_differs_and_by_how_much(capsys: Capture) -> None:
     sides = (group("nash", NASH), group("dpo", DPO))
-    for margin, found in ((3, "open"), (1, "shown")):
+    for margin, found in ((3, "open"), (0.5, "shown")):
         text = " ".join(run_verb(capsys, "compare", *sides, "--margin", margin).split())
         assert (
-            f"different from 0 at a margin of {margin}.00, by more than {margin}.00: {found}"
+            f"different from 0 at a margin of {margin:.2f}, by more than {margin:.2f}: {found}"
             in (text)
         )
 

@@ -30,7 +30,7 @@ from nlhf_repro.uncertainty.records import Inference
 from nlhf_repro.uncertainty.variance import pooled_freedom
 
 _MOST = 10**7
-_POINTS = 8  # equally likely values of what the runs of a side happen to show of their variance
+_POINTS = 4  # equally likely parts of what the runs of a side happen to show of their variance
 
 
 @final
@@ -100,9 +100,11 @@ def minimum_detectable_effect(
 
 def _shown_by_runs(variance: float, seeds: int) -> list[tuple[MeanSquare, float]]:
     """What both sides' runs may show of V_runs, and the probability."""
-    quantiles = special.chdtri(seeds - 1.0, (np.arange(_POINTS) + 0.5) / _POINTS)
+    half = (seeds - 1) / 2
+    edges = special.gammaincinv(half, np.arange(_POINTS + 1) / _POINTS)
+    means = 2 * half * np.diff(special.gammainc(half + 1, edges)) * _POINTS  # of every part
     found = []
-    for first, second in combinations_with_replacement(quantiles.tolist(), 2):
+    for first, second in combinations_with_replacement(means.tolist(), 2):
         square = MeanSquare(
             variance * (first + second) / (2 * (seeds - 1)), pooled_freedom((first, second), seeds)
         )
@@ -248,13 +250,12 @@ def _variances(
 
 
 def _fewest(enough: Callable[[int], bool], start: int) -> int | None:
-    """Smallest number, from `start` on, that is enough, by doubling and bisection."""
-    high = start
+    """Smallest number, from `start` on, that is enough, in octaves and by bisection."""
+    if not enough(_MOST):
+        return None
+    low, high = start - 1, start
     while not enough(high):
-        if high >= _MOST:
-            return None
-        high *= 2
-    low = max(high // 2, start - 1)
+        low, high = high, 8 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
