@@ -94,7 +94,7 @@ def test_a_table_that_fits_has_no_cue_nor_one_that_is_filtered_until_it_does(pag
     assert not box.locator(".cue").is_visible()
     assert shadows(page, box.locator(".scroll")) == [False, False]
     table = page.locator("#experiment-wide .table").first
-    table.get_by_label("Filter rows").fill("[0.092,")
+    table.get_by_label("Filter rows").fill("[0.089,")
     page.wait_for_timeout(200)
     assert table.locator(".cue").text_content() == "1 row, 14 columns; scroll to the right for more"
 

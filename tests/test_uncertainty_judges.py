@@ -211,7 +211,7 @@ def coverage(
 def test_mean_covers(seeds: int, draws: int, clusters: int, by_draw: float) -> None:
     covered, ignored = coverage(seeds, draws, clusters, by_draw, seed=8)
     assert covered >= 95 - MONTE_CARLO
-    assert ignored < 92.5 if by_draw else covered >= ignored
+    assert ignored < covered - 2 if by_draw else covered >= ignored
 
 
 @pytest.mark.parametrize(("seeds", "draws"), [(3, 2), (5, 3)])
