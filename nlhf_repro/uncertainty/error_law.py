@@ -136,12 +136,13 @@ class ErrorLaw:
         least = self._student_quantile(1 - wanted)
         if self.tail(least) <= wanted:  # by the quadrature, whose error is of this order
             return least, least
-        most = max(least, self._student_scale(wanted))
+        most = max(least, self._normal_quantile(wanted))
         while self.tail(most) > wanted:
             most *= 2
         return least, most
 
-    def _student_scale(self, wanted: float) -> float:
+    def _normal_quantile(self, wanted: float) -> float:
+        """Of a normal with the largest mean square for its variance: where to begin."""
         squares = [self.prompts, *(x for component in self.added for x in component.squares)]
         return sqrt(max(x.value for x in squares)) * float(special.ndtri(1 - wanted))
 

@@ -136,8 +136,10 @@ def detectable_difference(
         ValueError: a probability outside (0, 1).
     """
     _check(power, significance)
-    normal = float(special.stdtrit(found.clusters - 1, power)) if found.clusters > 1 else np.nan
-    return found.law.quantile(1 - significance / 2) + normal * found.standard_error
+    if found.clusters == 1:
+        return float("nan")
+    beyond = float(special.stdtrit(found.clusters - 1, power)) * found.standard_error
+    return found.law.quantile(1 - significance / 2) + beyond
 
 
 def seeds_needed(
@@ -250,7 +252,7 @@ def _variances(
 
 
 def _fewest(enough: Callable[[int], bool], start: int) -> int | None:
-    """Smallest number, from `start` on, that is enough, in octaves and by bisection."""
+    """Smallest number, from `start` on, that is enough: eightfold until it is, then halves."""
     if not enough(_MOST):
         return None
     low, high = start - 1, start

@@ -27,7 +27,7 @@ from nlhf_repro.uncertainty import GapRatio, GapsRefusedError, geometric_mean, r
 @final
 @dataclass(frozen=True)
 class GeometricMeanGap:
-    """Geometric mean of a gap over seeds and items, with the t interval of its logarithm.
+    """Geometric mean of a gap over seeds and items, with the interval of its logarithm.
 
     Attributes:
         header: The column's title.

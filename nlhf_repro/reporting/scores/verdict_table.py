@@ -66,7 +66,6 @@ def verdict_record(
         "unit": "log ratio" if verdict.unit == TIMES else verdict.unit,
         "difference": found.estimate,
         "standard_error": found.standard_error,
-        "degrees_of_freedom": found.degrees_of_freedom,
         "lower": found.lower,
         "upper": found.upper,
         "p_value": found.p_value,
